@@ -1,0 +1,43 @@
+// Installs the npm packages if they are not those of package-lock.json, among them the Node that everything else runs
+// on. Runs on any Node from 20 on and needs nothing but npm, so that `npm run up` works in a fresh clone.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '..', '..');
+const stamp = join(root, 'node_modules', '.weft-installed');
+const want = createHash('sha256')
+  .update(readFileSync(join(root, 'package-lock.json')))
+  .digest('hex');
+
+const installed = existsSync(stamp) && readFileSync(stamp, 'utf8') === want;
+if (!installed) {
+  process.stderr.write('installing npm packages (a minute or so)\n');
+  const started = Date.now();
+  const npm = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  if (npm.status !== 0) {
+    process.stderr.write(
+      'npm ci failed, see above. Is the npm registry reachable (npm ping)? Then run the command again.\n',
+    );
+    process.exit(1);
+  }
+  writeFileSync(stamp, want);
+  process.stderr.write(`npm packages installed in ${Math.round((Date.now() - started) / 1000)} s\n`);
+}
+
+const generate = spawnSync(
+  join(root, 'node_modules', '.bin', 'node'),
+  [join(root, 'packages/xds-protos/scripts/generate.ts'), '--all'],
+  {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  },
+);
+if (generate.status !== 0) {
+  process.stderr.write('generating the types of the wire protocols failed, see above.\n');
+  process.exit(1);
+}
