@@ -1,0 +1,3 @@
+module weft.dev/demo
+
+go 1.24
