@@ -1,0 +1,87 @@
+/** Two pods on one node, or on two nodes with a link between them, as network namespaces; with Weft or without. */
+import { spawnSync } from 'node:child_process';
+import { constants } from 'bpf-loader-napi';
+
+export interface Pod {
+  readonly namespace: string;
+  /** Namespace of its node. */
+  readonly node: string;
+  readonly address: string;
+  /** Host side of its veth. */
+  readonly device: string;
+}
+
+export interface Topology {
+  readonly nodes: readonly { readonly namespace: string; readonly address: string }[];
+  readonly client: Pod;
+  readonly server: Pod;
+}
+
+export function sh(command: string): void {
+  const { status, stderr } = spawnSync('sh', ['-ec', command], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${command}: ${stderr}`);
+}
+
+function addPod(pod: Pod): void {
+  const { namespace, node, address, device } = pod;
+  const inPod = `ip -n ${namespace}`;
+  const onNode = `ip -n ${node}`;
+  sh(`
+    ip netns add ${namespace}
+    ${onNode} link add ${device} address ${constants.hostMac} type veth peer name eth0 address ${constants.podMac} netns ${namespace}
+    ${inPod} link set lo up
+    ${inPod} addr add ${address}/32 dev eth0
+    ${inPod} link set eth0 up
+    ${onNode} link set ${device} up
+    ${inPod} neigh add 169.254.1.1 lladdr ${constants.hostMac} dev eth0 nud permanent
+    ${inPod} route add default via 169.254.1.1 dev eth0 onlink
+    ${onNode} route add ${address}/32 dev ${device}
+    ${onNode} neigh add ${address} lladdr ${constants.podMac} dev ${device} nud permanent`);
+}
+
+function addNode(namespace: string): void {
+  sh(`
+    ip netns add ${namespace}
+    ip -n ${namespace} link set lo up
+    ip netns exec ${namespace} sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0`);
+}
+
+/** @param name distinguishes topologies that stand beside each other; at most 4 characters */
+export function makeTopology(name: string, across: boolean): Topology {
+  const nodes = ['a', 'b'].map((letter, index) => ({
+    namespace: `wbench-${name}-n${letter}`,
+    address: `172.31.0.${index + 1}`,
+  }));
+  const [first, second] = nodes;
+  if (first === undefined || second === undefined) throw new Error('two nodes are made');
+  for (const node of nodes) addNode(node.namespace);
+  sh(`
+    ip -n ${first.namespace} link add eth0 type veth peer name eth0 netns ${second.namespace}
+    ip -n ${first.namespace} addr add ${first.address}/24 dev eth0
+    ip -n ${second.namespace} addr add ${second.address}/24 dev eth0
+    ip -n ${first.namespace} link set eth0 up
+    ip -n ${second.namespace} link set eth0 up
+    ip -n ${first.namespace} route add 10.99.2.0/24 via ${second.address}
+    ip -n ${second.namespace} route add 10.99.1.0/24 via ${first.address}`);
+  const serverNode = across ? second : first;
+  const client: Pod = { namespace: `wbench-${name}-c`, node: first.namespace, address: '10.99.1.2', device: 'pod-c' };
+  const server: Pod = {
+    namespace: `wbench-${name}-s`,
+    node: serverNode.namespace,
+    address: across ? '10.99.2.3' : '10.99.1.3',
+    device: 'pod-s',
+  };
+  addPod(client);
+  addPod(server);
+  return { nodes, client, server };
+}
+
+export function removeTopology(topology: Topology): void {
+  for (const name of [
+    topology.client.namespace,
+    topology.server.namespace,
+    ...topology.nodes.map((node) => node.namespace),
+  ]) {
+    spawnSync('ip', ['netns', 'del', name]);
+  }
+}

@@ -1,0 +1,3 @@
+module weft.dev/netload
+
+go 1.24

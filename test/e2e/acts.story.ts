@@ -1,0 +1,118 @@
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { acts } from '../../demo/acts.ts';
+import { outcomeTable, playAct } from '../../demo/play.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import { countBackends, type ShopPod, shopPods, stageOn, weft } from '../local/stage.ts';
+import { expected, onlyPolicies, type Probe, podOf, probeFrom, theCluster } from './world.ts';
+
+const echo = { tcp: 7000, udp: 7001 } as const;
+
+function podProbes(pod: ShopPod): Probe[] {
+  return [pod.ipv4, pod.ipv6].flatMap((address) => [
+    { protocol: 'tcp' as const, address, port: 80 },
+    { protocol: 'tcp' as const, address, port: echo.tcp },
+    { protocol: 'udp' as const, address, port: echo.udp },
+  ]);
+}
+
+export function actsStory(): void {
+  describe('the acts', () => {
+    let cluster: Cluster;
+    let frontend: ShopPod;
+    let stranger: ShopPod;
+    let backends: ShopPod[];
+    let services: Probe[];
+
+    beforeAll(async () => {
+      cluster = await theCluster();
+      frontend = await podOf(cluster, 'frontend');
+      stranger = await podOf(cluster, 'stranger');
+      backends = [await podOf(cluster, 'api-v1'), await podOf(cluster, 'api-v2')];
+      const ips = JSON.parse(
+        await cluster.kubectl(['get', 'service', '-n', 'shop', 'api', '-o', 'jsonpath={.spec.clusterIPs}']),
+      ) as string[];
+      services = ips.flatMap((address) => [
+        { protocol: 'tcp', address, port: 80 },
+        { protocol: 'udp', address, port: echo.udp },
+      ]);
+    }, 900_000);
+
+    test('the backends run on both nodes, so that each client has one beside it and one across', () => {
+      expect(new Set(backends.map((pod) => pod.node)).size).toBe(2);
+    });
+
+    for (const act of acts) {
+      describe(`(${act.name}) ${act.title}`, () => {
+        beforeAll(() => onlyPolicies(cluster, act.policies), 60_000);
+
+        test('who connects, and the rule that decided, is what the act says', async () => {
+          const outcomes = await playAct(stageOn(cluster), act);
+          const table = outcomeTable(outcomes);
+          expect(table).not.toContain('UNEXPECTED');
+          for (const { call, connected, decision } of outcomes) {
+            const policy = act.policies.find((one) => decision.includes(one));
+            if (act.policies.length > 0) expect({ call, decision, policy }).not.toMatchObject({ policy: undefined });
+            else expect({ call, decision }).toEqual({ call, decision: 'no policy selects the pod' });
+            if (!connected) expect(decision).toMatch(/^no rule allows it: /);
+          }
+        }, 60_000);
+
+        test('TCP and UDP, IPv4 and IPv6, same node and across nodes, by pod and by Service', async () => {
+          const probes = [...backends.flatMap(podProbes), ...services];
+          const onlyHttp = act.policies.includes('api-from-frontend') && !act.policies.includes('cluster-only');
+          for (const pod of [frontend, stranger]) {
+            const allowed = (probe: Probe): boolean =>
+              act.allowed({ from: pod === frontend ? 'frontend' : 'stranger', to: 'service' }) &&
+              (!onlyHttp || probe.port === 80);
+            expect({ from: pod.deployment, result: await probeFrom(cluster, pod, probes) }).toEqual({
+              from: pod.deployment,
+              result: expected(probes, allowed),
+            });
+          }
+        }, 60_000);
+
+        test('from outside, by pod address and by either node port, both families', async () => {
+          const outside = cluster.outsideClient();
+          const allowed = act.allowed({ from: 'outside', to: 'pod' });
+          const nodes = cluster.nodes.flatMap(({ address }) => [`${address.v4}:30080`, `[${address.v6}]:30080`]);
+          const pods = backends.flatMap((pod) => [`${pod.ipv4}:80`, `[${pod.ipv6}]:80`]);
+          for (const target of [...nodes, ...pods]) {
+            const result = await outside.exec(['curl', '-gs', '--max-time', '1', `http://${target}/`]);
+            expect({ target, connected: result.code === 0 }).toEqual({ target, connected: allowed });
+            // The backend sees the client's own address, so the client can't pass for a node.
+            if (allowed) expect([outside.address.v4, outside.address.v6]).toContain(JSON.parse(result.stdout).client);
+          }
+        }, 60_000);
+
+        if (act.ineffective !== undefined) {
+          const { policy, by } = act.ineffective;
+          test('weft status warns of the policy that another makes ineffective, naming both', async () => {
+            const result = await weft(cluster, ['status']);
+            const warning = result.stdout.split('\n').find((line) => line.includes(policy) && line.includes(by));
+            expect({ found: warning !== undefined, stdout: result.stdout }).toMatchObject({ found: true });
+          }, 30_000);
+        }
+      });
+    }
+
+    test('(e) with Maglev and client affinity each client stays on one backend and many spread', async () => {
+      await onlyPolicies(cluster, ['sticky-api']);
+      await cluster.kubectl(['scale', '-n', 'shop', 'deployment/frontend', '--replicas=12']);
+      await cluster.kubectl(['rollout', 'status', '-n', 'shop', 'deployment/frontend', '--timeout=60s']);
+      const clients = (await shopPods(cluster)).filter((pod) => pod.deployment === 'frontend');
+      const counts = await countBackends(cluster, clients, 5);
+      for (const [client, backend] of counts) {
+        expect({ client, backends: backend.size, calls: [...backend.values()].reduce((a, b) => a + b, 0) }).toEqual({
+          client,
+          backends: 1,
+          calls: 5,
+        });
+      }
+      const used = new Set([...counts.values()].flatMap((backend) => [...backend.keys()]));
+      expect(used).toEqual(new Set(['api-v1', 'api-v2']));
+      await cluster.kubectl(['scale', '-n', 'shop', 'deployment/frontend', '--replicas=1']);
+      await cluster.kubectl(['rollout', 'status', '-n', 'shop', 'deployment/frontend', '--timeout=60s']);
+      await onlyPolicies(cluster, []);
+    }, 120_000);
+  });
+}

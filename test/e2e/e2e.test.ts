@@ -1,0 +1,17 @@
+/** From kubectl to packets, on a local Kubernetes: one cluster, the stories in turn. */
+import { afterAll, describe } from '@jest/globals';
+import { actsStory } from './acts.story.ts';
+import { badInputStory } from './bad-input.story.ts';
+import { churnStory } from './churn.story.ts';
+import { killStory } from './kill.story.ts';
+import { workloadsStory } from './workloads.story.ts';
+import { stopTheCluster, whyNot } from './world.ts';
+
+(whyNot === undefined ? describe : describe.skip)(whyNot === undefined ? 'Weft' : `Weft: ${whyNot}`, () => {
+  afterAll(stopTheCluster, 120_000);
+  actsStory();
+  workloadsStory();
+  badInputStory();
+  killStory();
+  churnStory();
+});
