@@ -1,0 +1,19 @@
+import { ciliumClusterwideNetworkPolicyCrd, ciliumNetworkPolicyCrd } from './cilium.ts';
+import { meshService } from './meshservice.ts';
+import { type CustomResourceDefinition, crdOf, type KindDefinition } from './schema/crd.ts';
+
+export { DEFAULT_AFFINITY_SECONDS, type MeshService, type MeshServiceSpec, meshServiceSpec } from './meshservice.ts';
+export type { CustomResourceDefinition, Example, KindDefinition } from './schema/crd.ts';
+export type { Condition, Status } from './schema/status.ts';
+
+/** Weft's own kinds. */
+export const kinds: readonly KindDefinition[] = [meshService];
+
+/** CustomResourceDefinitions of Weft's own kinds: part of the install, updated with it. */
+export const weftCrds: readonly CustomResourceDefinition[] = kinds.map(crdOf);
+
+/** Those of others, which the operator creates where they are absent and never touches afterwards. */
+export const ciliumCrds: readonly CustomResourceDefinition[] = [
+  ciliumNetworkPolicyCrd,
+  ciliumClusterwideNetworkPolicyCrd,
+];
