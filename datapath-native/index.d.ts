@@ -146,7 +146,11 @@ export declare class Datapath {
   /** The longest match, as the programs see it; undefined if there is none. */
   lookupAddress(address: string): Promise<AddressRow | undefined>;
   lookupPolicy(key: {
-    set: bigint; class: bigint; direction: 'ingress' | 'egress'; protocol: number; port: number;
+    set: bigint;
+    class: bigint;
+    direction: 'ingress' | 'egress';
+    protocol: number;
+    port: number;
   }): Promise<PolicyRow | undefined>;
   /** Calls back with batches (at most one call per 50 ms, at most 4096 events each) until stopped; lost counts
    * events that found the ring full since the last call. One subscriber. */
@@ -174,7 +178,8 @@ export interface Link {
 }
 export declare function links(): Promise<Link[]>;
 
-/** A route of this network namespace's main table that Weft owns (its own rtnetlink protocol number). */
+/** A route of this network namespace's main table that the agent owns: rtnetlink protocol number 77. (Those of single
+ * pods, made by weft-cni, have 78 and are not seen here.) Neither via nor device: packets to it are dropped. */
 export interface Route {
   /** "10.244.1.0/24" */
   readonly destination: string;

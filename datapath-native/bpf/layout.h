@@ -10,7 +10,10 @@
 #define WEFT_LAYOUT 1
 
 struct weft_addr {
-	__u8 b[16];
+	union {
+		__u8 b[16];
+		__be32 w[4];
+	};
 };
 
 /* weft_addresses: LPM trie. What the node's policies can tell of an address range. prefixlen counts 128 bits. */
@@ -179,6 +182,7 @@ enum weft_reason {
 	REASON_INVALID = 27,	     /* no such connection, and not a packet that opens one */
 	REASON_MAX = 32
 };
+#define METRIC_EVENTS_LOST 31 /* index of weft_metrics: events that found the ring full */
 
 struct weft_event {
 	__u64 time_ns; /* CLOCK_MONOTONIC */

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+ *
+ * Connections: one entry each, found from both directions with one lookup.
+ */
+#pragma once
+#include "policy.h"
+
+#define SECONDS(n) ((__u64)(n)*1000000000ULL)
+#define TIMEOUT_TCP SECONDS(8 * 3600)
+#define TIMEOUT_TCP_OPENING SECONDS(120)
+#define TIMEOUT_CLOSED SECONDS(10)
+#define TIMEOUT_OTHER SECONDS(180)
+#define TIMEOUT_OTHER_UNREPLIED SECONDS(30)
+
+/* The packet's ends in canonical order; 1 if its source is end b. */
+static __always_inline int canonical(struct weft_tuple *t, const struct packet *p)
+{
+	int from_b = addr_equal(&p->src, &p->dst) ? bpf_ntohs(p->dport) < bpf_ntohs(p->sport)
+						  : addr_less(&p->dst, &p->src);
+
+	t->a = from_b ? p->dst : p->src;
+	t->b = from_b ? p->src : p->dst;
+	t->pa = from_b ? p->dport : p->sport;
+	t->pb = from_b ? p->sport : p->dport;
+	t->proto = p->proto;
+	t->pad[0] = t->pad[1] = t->pad[2] = 0;
+	return from_b;
+}
+
+/* From the originator (a) to the other end (b). */
+static __always_inline void directed(struct weft_tuple *t, const struct packet *p)
+{
+	t->a = p->reply ? p->dst : p->src;
+	t->b = p->reply ? p->src : p->dst;
+	t->pa = p->reply ? p->dport : p->sport;
+	t->pb = p->reply ? p->sport : p->dport;
+	t->proto = p->proto;
+	t->pad[0] = t->pad[1] = t->pad[2] = 0;
+}
+
+static __always_inline int opens_tcp(const struct packet *p)
+{
+	return p->proto == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+}
+
+static __always_inline int opens(const struct packet *p)
+{
+	if (p->proto == IPPROTO_TCP)
+		return opens_tcp(p);
+	return is_icmp(p) ? is_icmp_echo_request(p) : 1;
+}
+
+static __always_inline __u64 timeout_of(const struct weft_conn *conn, __u8 proto)
+{
+	if (conn->flags & CONN_CLOSED)
+		return TIMEOUT_CLOSED;
+	if (proto == IPPROTO_TCP)
+		return conn->flags & CONN_REPLIED ? TIMEOUT_TCP : TIMEOUT_TCP_OPENING;
+	return conn->flags & CONN_REPLIED ? TIMEOUT_OTHER : TIMEOUT_OTHER_UNREPLIED;
+}
+
+/* The entry for this packet, or null; p->reply is set. What is over or past its time makes room for a new one. */
+static __always_inline struct weft_conn *conn_lookup(struct packet *p, struct weft_tuple *key)
+{
+	int from_b = canonical(key, p);
+	struct weft_conn *conn = bpf_map_lookup_elem(&weft_conntrack, key);
+
+	p->reply = 0;
+	if (!conn)
+		return 0;
+	if (opens_tcp(p) && conn->flags & (CONN_CLOSED | CONN_REVOKED))
+		return 0;
+	if (bpf_ktime_get_coarse_ns() - conn->seen_ns > timeout_of(conn, p->proto))
+		return 0;
+	p->reply = from_b != !!(conn->flags & CONN_FROM_B);
+	return conn;
+}
+
+enum freshness { FRESH, CHANGED, GONE };
+
+static __always_inline enum freshness side_freshness(const struct side *side)
+{
+	struct weft_pod *pod;
+
+	if (side->slot == SLOT_NONE)
+		return FRESH;
+	pod = pod_of(side->slot);
+	if (!pod || pod->ifindex != side->ifindex)
+		return GONE;
+	return *(volatile __u32 *)&pod->epoch == side->epoch ? FRESH : CHANGED;
+}
+
+/* Counts the packet; 1 if it ended the connection. */
+static __always_inline int conn_account(struct __sk_buff *skb, const struct packet *p, struct weft_conn *conn)
+{
+	int dir = !!p->reply;
+
+	conn->seen_ns = bpf_ktime_get_coarse_ns();
+	__sync_fetch_and_add(&conn->packets[dir], 1);
+	__sync_fetch_and_add(&conn->bytes[dir], skb->len);
+	if (p->reply && !(conn->flags & CONN_REPLIED))
+		conn->flags |= CONN_REPLIED;
+	if (p->proto != IPPROTO_TCP || !(p->tcp_flags & (TCP_FIN | TCP_RST)) || conn->flags & CONN_CLOSED)
+		return 0;
+	if (p->tcp_flags & TCP_FIN) {
+		if (p->reply)
+			conn->to.fin = 1;
+		else
+			conn->from.fin = 1;
+	}
+	if (!(p->tcp_flags & TCP_RST) && !(conn->from.fin && conn->to.fin))
+		return 0;
+	conn->flags |= CONN_CLOSED;
+	return 1;
+}

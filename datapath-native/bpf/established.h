@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+ *
+ * A packet of a known connection.
+ */
+#pragma once
+#include "open.h"
+#include "reset.h"
+
+#define NOT_ESTABLISHED (-100)
+
+/* The verdict changed to a denial: cuts the connection. Its TCP entry stays, so that whoever speaks next is reset too
+ * (a keepalive's sequence number is too old for the reset that it turned into to count). */
+__noinline int revoke(struct __sk_buff *skb, struct packet *p, const struct weft_tuple *key,
+			     struct weft_conn *conn, int reason)
+{
+	if (!p || !key || !conn)
+		return TC_ACT_SHOT;
+	count(skb, reason);
+	emit(p, conn, EVENT_REVOKED, reason);
+	if (p->proto != IPPROTO_TCP) {
+		bpf_map_delete_elem(&weft_conntrack, key);
+		return TC_ACT_SHOT;
+	}
+	conn->flags |= CONN_REVOKED;
+	return reset(skb, p, conn, 1) ? TC_ACT_SHOT : deliver(skb, p, conn);
+}
+
+/* Looks both verdicts up again and takes the present epochs over. */
+static __always_inline int revalidate(struct packet *p, struct weft_conn *conn)
+{
+	struct weft_tuple way;
+
+	side_take(&conn->from, conn->from.slot);
+	side_take(&conn->to, conn->to.slot);
+	directed(&way, p);
+	return decide(conn, &way, &p->dir);
+}
+
+/* The program's verdict, or NOT_ESTABLISHED if the entry was another pod's. */
+static __always_inline int established(struct __sk_buff *skb, struct packet *p, const struct weft_tuple *key,
+				       struct weft_conn *conn)
+{
+	const struct side *sender = p->reply ? &conn->to : &conn->from;
+	enum freshness from, to;
+	int reason;
+
+	if (p->hook == HOOK_FROM_UNDERLAY && sender->slot != SLOT_NONE)
+		return drop(skb, p, 0, REASON_SPOOFED);
+	if (collides(p, conn))
+		return drop(skb, p, conn, REASON_NAT_COLLISION);
+	from = side_freshness(&conn->from);
+	to = side_freshness(&conn->to);
+	if (from == GONE || to == GONE) {
+		bpf_map_delete_elem(&weft_conntrack, key);
+		p->reply = 0;
+		return NOT_ESTABLISHED;
+	}
+	if (conn->flags & CONN_REVOKED) {
+		count(skb, REASON_INVALID);
+		emit(p, conn, EVENT_DROP, REASON_INVALID);
+		reset(skb, p, conn, 0);
+		return TC_ACT_SHOT;
+	}
+	if (from == CHANGED || to == CHANGED) {
+		reason = revalidate(p, conn);
+		if (!forwards(reason))
+			return revoke(skb, p, key, conn, reason);
+	}
+	reason = check_hops(p, receiver(p, conn));
+	if (reason)
+		return drop(skb, p, conn, reason);
+	count(skb, REASON_ESTABLISHED);
+	if (conn_account(skb, p, conn))
+		emit(p, conn, EVENT_CLOSED, REASON_ESTABLISHED);
+	if (p->reply && conn->flags & CONN_NAT) {
+		reason = translate_end(skb, p, 1, &conn->frontend, conn->frontend_port);
+		if (reason)
+			return drop(skb, p, conn, reason);
+	}
+	return deliver(skb, p, conn);
+}

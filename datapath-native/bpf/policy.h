@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+ *
+ * Who is this address, and may it? Verdicts are reasons: those below 16 forward.
+ */
+#pragma once
+#include "parse.h"
+
+static __always_inline int forwards(int reason)
+{
+	return reason < REASON_POLICY_DENIED;
+}
+
+static __always_inline struct weft_address *classify(const struct weft_addr *addr)
+{
+	struct weft_address_key key = {.prefixlen = 128};
+
+	key.addr = *addr;
+	return bpf_map_lookup_elem(&weft_addresses, &key);
+}
+
+static __always_inline __u8 kind_of(const struct weft_addr *addr)
+{
+	struct weft_address *a = classify(addr);
+
+	return a ? a->kind : KIND_WORLD;
+}
+
+static __always_inline __u32 slot_of(const struct weft_addr *addr)
+{
+	__u32 *slot = bpf_map_lookup_elem(&weft_pod_by_addr, addr);
+
+	return slot ? *slot : SLOT_NONE;
+}
+
+static __always_inline struct weft_pod *pod_of(__u32 slot)
+{
+	return bpf_map_lookup_elem(&weft_pods, &slot);
+}
+
+__noinline int verdict(struct side *side, const struct weft_addr *peer, __u8 dir, __u8 proto, __be16 port)
+{
+	struct weft_policy_key key = {.prefixlen = 160, .dir = dir, .proto = proto, .port = port};
+	struct weft_policy_value *v;
+	struct weft_address *a;
+
+	if (!side || !peer)
+		return REASON_DEFAULT_DENY;
+	side->rule = RULE_NONE;
+	if (!side->set)
+		return REASON_NO_POLICY;
+	a = classify(peer);
+	key.set = side->set;
+	key.class = a ? a->class : 0;
+	v = bpf_map_lookup_elem(&weft_policy, &key);
+	if (v) {
+		side->rule = v->rule;
+		return v->verdict == VERDICT_ALLOW ? REASON_POLICY_ALLOWED : REASON_POLICY_DENIED;
+	}
+	return side->set & (dir == DIR_EGRESS ? SET_EGRESS_ENFORCED : SET_INGRESS_ENFORCED) ? REASON_DEFAULT_DENY
+											    : REASON_NO_POLICY;
+}
+
+/* Takes the slot's present state over. The epoch is read first: if the set or its entries change after that, the
+ * next packet sees another epoch and looks again. */
+static __always_inline void side_take(struct side *side, __u32 slot)
+{
+	struct weft_pod *pod = slot == SLOT_NONE ? 0 : pod_of(slot);
+
+	side->slot = pod ? slot : SLOT_NONE;
+	side->rule = RULE_NONE;
+	if (!pod) {
+		side->set = 0;
+		return;
+	}
+	side->epoch = *(volatile __u32 *)&pod->epoch;
+	side->ifindex = pod->ifindex;
+	side->set = *(volatile __u64 *)&pod->set;
+}
+
+/* The verdict of both ends on a connection from way->a to way->b, into *conn. dir: whose verdict it is. */
+static __always_inline int decide(struct weft_conn *conn, const struct weft_tuple *way, __u8 *dir)
+{
+	__be16 port = way->proto == IPPROTO_ICMP || way->proto == IPPROTO_ICMPV6 ? 0 : way->pb;
+	int egress, ingress;
+
+	if (conn->flags & CONN_NODE) {
+		*dir = DIR_INGRESS;
+		return REASON_NODE_TO_OWN_POD;
+	}
+	*dir = DIR_EGRESS;
+	egress = verdict(&conn->from, &way->b, DIR_EGRESS, way->proto, port);
+	if (!forwards(egress))
+		return egress;
+	ingress = verdict(&conn->to, &way->a, DIR_INGRESS, way->proto, port);
+	if (!forwards(ingress)) {
+		*dir = DIR_INGRESS;
+		return ingress;
+	}
+	if (ingress == REASON_POLICY_ALLOWED)
+		*dir = DIR_INGRESS;
+	return egress == REASON_POLICY_ALLOWED ? egress : ingress;
+}

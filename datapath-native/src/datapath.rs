@@ -1,0 +1,241 @@
+//! The datapath of this node: maps, programs, and where they are attached.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::{Error, Result, Step as _};
+use crate::layout::{Addr, Config, HOST_MAC, LAYOUT, MASQUERADE_MARK, POD_MAC};
+use crate::links::{self, Program, Target};
+use crate::maps::Maps;
+use crate::objects::{self, Budgets};
+
+const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
+const FROM_POD: &str = "weft_from_pod";
+const TO_POD: &str = "weft_to_pod";
+const UNDERLAY: [(&str, &str); 2] = [
+    ("weft_from_underlay", "underlay-ingress"),
+    ("weft_to_underlay", "underlay-egress"),
+];
+
+pub struct Options {
+    pub pin_dir: PathBuf,
+    pub cgroup: PathBuf,
+    pub underlay: String,
+    pub node_ipv4: Option<Addr>,
+    pub node_ipv6: Option<Addr>,
+    pub budgets: Budgets,
+}
+
+pub struct Datapath {
+    maps: Maps,
+    links: PathBuf,
+    tc: Vec<Program>,
+    /// Held while tables or links are written, so that each change sees what the one before left.
+    writing: Mutex<()>,
+    pub adopted: bool,
+}
+
+impl Datapath {
+    pub fn open(options: &Options) -> Result<Self> {
+        let directory = make_directories(&options.pin_dir)?;
+        let links_directory = directory.join("links");
+        let underlay = ifindex(&options.underlay)?;
+        let cgroup = open_cgroup(&options.cgroup)?;
+        let config = Config {
+            node_ipv4: options.node_ipv4.unwrap_or_default(),
+            node_ipv6: options.node_ipv6.unwrap_or_default(),
+            underlay_ifindex: underlay,
+            flags: 0,
+            pod_mac: POD_MAC,
+            host_mac: HOST_MAC,
+            masquerade_mark: MASQUERADE_MARK,
+        };
+        let loaded = objects::load(&directory, &config, &options.budgets)?;
+        let datapath = Self {
+            maps: Maps::open(&directory)?,
+            links: links_directory,
+            tc: loaded.tc,
+            writing: Mutex::new(()),
+            adopted: loaded.reused > 0,
+        };
+        datapath.take_over_pods()?;
+        for (program, link) in UNDERLAY {
+            if let Ok(program) = datapath.program(program) {
+                links::attach(
+                    &datapath.links.join(link),
+                    Target::Device(underlay),
+                    program,
+                )?;
+            }
+        }
+        for program in &loaded.sock {
+            links::attach(
+                &datapath.links.join(format!("cgroup-{}", program.name)),
+                Target::Cgroup(&cgroup),
+                program,
+            )?;
+        }
+        Ok(datapath)
+    }
+
+    pub fn maps(&self) -> &Maps {
+        &self.maps
+    }
+
+    /// Whoever changes tables holds this.
+    pub fn write_lock(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn attach_pod(&self, ifindex: u32) -> Result<()> {
+        let _writing = self.write_lock();
+        // Towards the pod first: a packet that the pod sends is let out only where its reply is checked.
+        for (program, direction) in [(TO_POD, "egress"), (FROM_POD, "ingress")] {
+            let path = links::pod_path(&self.links, ifindex, direction);
+            links::attach(&path, Target::Device(ifindex), self.program(program)?)?;
+        }
+        Ok(())
+    }
+
+    pub fn detach_pod(&self, ifindex: u32) -> Result<()> {
+        let _writing = self.write_lock();
+        links::detach(&links::pod_path(&self.links, ifindex, "ingress"))?;
+        links::detach(&links::pod_path(&self.links, ifindex, "egress"))
+    }
+
+    /// ifindexes, ascending.
+    pub fn attached_pods(&self) -> Result<Vec<u32>> {
+        let names = links::pinned(&self.links)?;
+        let mut found: Vec<u32> = names
+            .iter()
+            .filter_map(|name| links::pod_ifindex(name))
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Gives the pods' links these programs; links of devices that are gone are removed.
+    fn take_over_pods(&self) -> Result<()> {
+        for ifindex in self.attached_pods()? {
+            let pinned = ["ingress", "egress"]
+                .map(|direction| links::pod_path(&self.links, ifindex, direction));
+            if pinned
+                .iter()
+                .any(|path| path.exists() && !links::is_alive(path))
+            {
+                self.detach_pod(ifindex)?;
+            } else {
+                self.attach_pod(ifindex)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// (name, path) of every map that is pinned.
+    pub(crate) fn pinned_maps(&self) -> Result<Vec<(String, PathBuf)>> {
+        let directory = self.links.parent().unwrap_or(&self.links);
+        let named = |name: String| {
+            let path = directory.join(&name);
+            name.starts_with("weft_").then_some((name, path))
+        };
+        Ok(links::pinned(directory)?
+            .into_iter()
+            .filter_map(named)
+            .collect())
+    }
+
+    fn program(&self, name: &str) -> Result<&Program> {
+        let found = self.tc.iter().find(|program| program.name == name);
+        found.ok_or_else(|| Error::new(name, "the object tc.bpf.o has no such program"))
+    }
+}
+
+fn make_directories(pin_dir: &Path) -> Result<PathBuf> {
+    let directory = pin_dir.join(format!("v{LAYOUT}"));
+    let links = directory.join("links");
+    let step = || format!("making {}", links.display());
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&links)
+        .step(step)?;
+    fs::set_permissions(pin_dir, fs::Permissions::from_mode(0o700)).step(step)?;
+    if file_system(pin_dir).step(step)? != BPF_FS_MAGIC {
+        let path = pin_dir.display();
+        return Err(Error::new(
+            path,
+            "not on a bpffs; mount one with: mount -t bpf bpf /sys/fs/bpf",
+        ));
+    }
+    Ok(directory)
+}
+
+fn file_system(path: &Path) -> std::io::Result<i64> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: statfs is plain data that the call fills in.
+    let mut found: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the path is a C string and `found` is ours.
+    if unsafe { libc::statfs(path.as_ptr(), &raw mut found) } != 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(found.f_type)
+}
+
+fn ifindex(name: &str) -> Result<u32> {
+    let c_name = std::ffi::CString::new(name).step(|| format!("underlay \"{name}\""))?;
+    // SAFETY: the name is a C string.
+    match unsafe { libc::if_nametoindex(c_name.as_ptr()) } {
+        0 => Err(Error::new(
+            format_args!("underlay \"{name}\""),
+            "there is no such device in this network namespace",
+        )),
+        index => Ok(index),
+    }
+}
+
+fn open_cgroup(path: &Path) -> Result<fs::File> {
+    const CGROUP2_MAGIC: i64 = 0x6367_7270;
+    let step = || format!("opening the cgroup {}", path.display());
+    let directory = fs::File::open(path).step(step)?;
+    if file_system(path).step(step)? != CGROUP2_MAGIC {
+        return Err(Error::new(path.display(), "not a directory of cgroup2"));
+    }
+    Ok(directory)
+}
+
+/// Removes what `open` made below the directory, of every layout, and so detaches all programs.
+pub fn uninstall(pin_dir: &Path) -> Result<()> {
+    let versions = match fs::read_dir(pin_dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.step(|| format!("reading {}", pin_dir.display()))?,
+    };
+    for version in versions.flatten() {
+        let is_layout = |name: &str| {
+            name.strip_prefix('v')
+                .is_some_and(|number| number.parse::<u32>().is_ok())
+        };
+        if !version.file_name().to_str().is_some_and(is_layout) {
+            continue;
+        }
+        for directory in [version.path().join("links"), version.path()] {
+            remove_pins(&directory)?;
+        }
+    }
+    // Fails if something of others is in it, which then stays.
+    fs::remove_dir(pin_dir).or(Ok(()))
+}
+
+fn remove_pins(directory: &Path) -> Result<()> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.step(|| format!("reading {}", directory.display()))?,
+    };
+    for entry in entries.flatten() {
+        fs::remove_file(entry.path()).step(|| format!("removing {}", entry.path().display()))?;
+    }
+    fs::remove_dir(directory).step(|| format!("removing {}", directory.display()))
+}

@@ -1,0 +1,17 @@
+//! The eBPF programs in the kernel: packet tables through BPF_PROG_TEST_RUN, and traffic between network namespaces.
+//! Needs root; without it each test is skipped with that reason.
+
+mod cluster;
+mod frame;
+mod layout;
+mod lifecycle;
+mod measure;
+mod netns;
+mod packets;
+mod programs;
+mod run;
+mod services;
+mod sockets;
+mod talk;
+mod traffic;
+mod world;
