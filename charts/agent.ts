@@ -79,8 +79,8 @@ function daemonSet(values: InstallValues): object {
               ...(values.mtu === undefined ? [] : [`--mtu=${values.mtu}`]),
             ],
             env: [
-              { name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
-              { name: 'POD_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
+              { name: 'WEFT_NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
+              { name: 'WEFT_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
             ],
             readinessProbe: { ...probe('/readyz'), periodSeconds: 1, failureThreshold: 5 },
             livenessProbe: { ...probe('/healthz'), initialDelaySeconds: 10, periodSeconds: 10, failureThreshold: 3 },

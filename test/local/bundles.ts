@@ -21,7 +21,7 @@ export type BundleName = keyof typeof entries;
 /** Where a bundle lies once it is built. */
 export const bundlePath = (name: BundleName): string => join(dist, `${name}.mjs`);
 
-/** Builds all bundles; errors name the file and line. The native addon stays outside of them. */
+/** Builds all bundles; errors name the file and line. The native addon's binary goes beside them. */
 export async function buildBundles(): Promise<void> {
   await mkdir(dist, { recursive: true });
   await build({
@@ -37,7 +37,6 @@ export async function buildBundles(): Promise<void> {
     keepNames: true,
     sourcemap: false,
     legalComments: 'none',
-    external: ['bpf-loader-napi'],
     banner: {
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
     },

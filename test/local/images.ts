@@ -39,13 +39,10 @@ export async function weftImages(waitingFor: (what: string) => void): Promise<We
   const node = await nodeLayer();
   waitingFor('layers');
   const native = join(checkout, 'datapath-native');
-  const addon = `${app}/node_modules/bpf-loader-napi`;
   const agent = await buildLayer([
     bundle('agent'),
     bundle('agentctl'),
-    { from: join(native, 'package.json'), to: `${addon}/package.json` },
-    { from: join(native, 'index.js'), to: `${addon}/index.js` },
-    { from: join(native, 'dist', 'bpf-loader-napi.node'), to: `${addon}/dist/bpf-loader-napi.node`, mode: 0o755 },
+    { from: join(native, 'dist', 'bpf-loader-napi.node'), to: `${app}/bpf-loader-napi.node`, mode: 0o755 },
     { from: join(native, 'dist', 'weft-cni'), to: `${app}/weft-cni`, mode: 0o755 },
   ]);
   const operator = await buildLayer([bundle('operator'), bundle('operatorctl')]);

@@ -9,6 +9,7 @@ mod config;
 mod del;
 mod error;
 mod host;
+mod loopback;
 mod outcome;
 mod pod;
 
@@ -48,6 +49,9 @@ fn run(input: &[u8]) -> Result<String, Failure> {
         return Ok(outcome::versions(&config::version_or_default(input)));
     }
     let config = Config::parse(input)?;
+    if loopback::is_called() {
+        return loopback::run(&config, &command);
+    }
     match command {
         Command::Version => Ok(String::new()),
         Command::Add(attachment) => add::add(&config, &attachment),

@@ -1,0 +1,170 @@
+/** What `sources/` says about Kubernetes objects, whatever dialect they were written in. */
+import type { Address, Cidr } from './net/address.ts';
+
+export type Fact = NamespaceFact | PodFact | NodeFact | ServiceFact | EndpointsFact | MeshServiceFact | PolicyFact;
+
+/** A sentence that a user understands, about one field of one object. */
+export interface Problem {
+  readonly severity: 'error' | 'warning';
+  /** Path as in `spec.ingress[0].fromEndpoints`. */
+  readonly field: string;
+  readonly message: string;
+}
+
+/** Keys sorted; read with `Object.hasOwn`, since a label may have the name of a method. */
+export type Labels = Readonly<Record<string, string>>;
+
+export interface NamespaceFact {
+  readonly kind: 'namespace';
+  readonly name: string;
+  readonly labels: Labels;
+}
+
+export interface PodFact {
+  readonly kind: 'pod';
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  /** '' before it is scheduled. */
+  readonly node: string;
+  readonly labels: Labels;
+  readonly serviceAccount: string;
+  /** Empty before the pod has any, and once it has ended. */
+  readonly addresses: readonly Address[];
+  readonly hostNetwork: boolean;
+  /** Succeeded or Failed: it has no network any more. */
+  readonly terminated: boolean;
+  /** It has a deletion timestamp; whoever got its address since comes first. */
+  readonly deleting: boolean;
+  /** RFC 3339, or ''. */
+  readonly created: string;
+  readonly ports: readonly NamedPort[];
+}
+
+export interface NamedPort {
+  readonly name: string;
+  readonly protocol: TransportProtocol;
+  readonly port: number;
+}
+
+export type TransportProtocol = 'TCP' | 'UDP' | 'SCTP';
+
+export interface NodeFact {
+  readonly kind: 'node';
+  readonly name: string;
+  /** InternalIP first. */
+  readonly addresses: readonly Address[];
+  readonly podCidrs: readonly Cidr[];
+}
+
+/** A Service that has cluster IPs: headless ones and ExternalName give no fact. */
+export interface ServiceFact {
+  readonly kind: 'service';
+  readonly namespace: string;
+  readonly name: string;
+  readonly clusterIps: readonly Address[];
+  readonly externalIps: readonly Address[];
+  readonly ports: readonly ServicePortFact[];
+  /** ClientIP affinity in seconds; 0 is off. */
+  readonly affinitySeconds: number;
+  readonly internalLocal: boolean;
+  readonly externalLocal: boolean;
+}
+
+export interface ServicePortFact {
+  readonly name: string;
+  readonly protocol: TransportProtocol;
+  readonly port: number;
+  /** 0 is none. */
+  readonly nodePort: number;
+}
+
+/** One EndpointSlice. */
+export interface EndpointsFact {
+  readonly kind: 'endpoints';
+  readonly namespace: string;
+  readonly name: string;
+  readonly service: string;
+  readonly ports: readonly NamedPort[];
+  readonly endpoints: readonly EndpointFact[];
+}
+
+export interface EndpointFact {
+  readonly addresses: readonly Address[];
+  readonly node: string;
+  /** `terminating`: it still serves, and is used where nothing is ready. */
+  readonly state: 'ready' | 'terminating';
+}
+
+export interface MeshServiceFact {
+  readonly kind: 'meshService';
+  readonly namespace: string;
+  readonly name: string;
+  readonly algorithm: 'Random' | 'Maglev';
+  /** 0: the Service's own affinity counts. */
+  readonly affinitySeconds: number;
+}
+
+export interface PolicyFact {
+  readonly kind: 'policy';
+  readonly policyKind: PolicyKind;
+  /** '' for a CiliumClusterwideNetworkPolicy. */
+  readonly namespace: string;
+  readonly name: string;
+  readonly generation: number;
+  /** One for each spec. */
+  readonly parts: readonly PolicyPart[];
+  readonly problems: readonly Problem[];
+}
+
+export type PolicyKind = 'NetworkPolicy' | 'CiliumNetworkPolicy' | 'CiliumClusterwideNetworkPolicy';
+export type PolicyDirection = 'ingress' | 'egress';
+
+export interface PolicyPart {
+  /** Which pods it is about. */
+  readonly subject: Selector;
+  /** Directions in which what nothing allows is denied. */
+  readonly defaultDeny: readonly PolicyDirection[];
+  readonly rules: readonly PolicyRule[];
+}
+
+export interface PolicyRule {
+  readonly direction: PolicyDirection;
+  readonly deny: boolean;
+  /** In the list that it was written in. */
+  readonly index: number;
+  /** Any of them; none match where it is empty. */
+  readonly peers: readonly Peer[];
+  /** Any of them; none match where it is empty. */
+  readonly ports: readonly PortMatch[];
+  /** Set where the translator made the rule. */
+  readonly reason: string;
+}
+
+export type Peer =
+  | { readonly kind: 'entity'; readonly entity: Entity }
+  | { readonly kind: 'pods'; readonly selector: Selector }
+  /** Addresses outside of the cluster only, as in Cilium. */
+  | { readonly kind: 'cidr'; readonly cidr: Cidr; readonly except: readonly Cidr[] };
+
+export type Entity = 'all' | 'world' | 'world-ipv4' | 'world-ipv6' | 'cluster' | 'host' | 'remote-node';
+
+/** Destination ports, both ends included. ANY with 0 to 65535 means every protocol, also those without ports. */
+export type PortMatch =
+  | { readonly protocol: TransportProtocol | 'ANY'; readonly first: number; readonly last: number }
+  | { readonly protocol: TransportProtocol | 'ANY'; readonly portName: string };
+
+/** All requirements must hold; an empty list selects every pod. */
+export type Selector = readonly Requirement[];
+
+export interface Requirement {
+  /** What `key` is looked up in; for `namespace` and `service-account`, the name itself (`key` is then ''). */
+  readonly scope: 'pod-label' | 'namespace-label' | 'namespace' | 'service-account';
+  readonly key: string;
+  /** NotIn also holds where the key is absent, as in Kubernetes. */
+  readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
+  /** Sorted. */
+  readonly values: readonly string[];
+}
+
+export const everyPort: readonly PortMatch[] = [{ protocol: 'ANY', first: 0, last: 65_535 }];

@@ -1,0 +1,115 @@
+/** What agents would hold: the sum of outputs, and how the datapath reads it. */
+import { Direction, NodeResource, Verdict } from '@weft/node-api';
+import { addressBytes } from '../net/address.ts';
+import type { Output, PolicyState, ResourceChanges } from '../output.ts';
+
+export class Held {
+  readonly shared = new Map<string, NodeResource>();
+  readonly views = new Map<string, Map<string, NodeResource>>();
+  readonly policies = new Map<string, PolicyState>();
+
+  apply(output: Output): this {
+    merge(this.shared, output.shared);
+    for (const [node, changes] of output.views) {
+      const view = this.views.get(node) ?? new Map();
+      merge(view, changes);
+      if (view.size === 0) this.views.delete(node);
+      else this.views.set(node, view);
+    }
+    for (const [key, state] of output.policies) {
+      if (state === undefined) this.policies.delete(key);
+      else this.policies.set(key, { ...state, sets: new Map(state.sets) });
+    }
+    return this;
+  }
+
+  /** What the node holds: its view hides shared resources of the same name. */
+  node(name: string): Map<string, NodeResource> {
+    return new Map([...this.shared, ...(this.views.get(name) ?? [])]);
+  }
+
+  /** Sorted and comparable. */
+  dump(): unknown {
+    const resources = (map: ReadonlyMap<string, NodeResource>) =>
+      [...map].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, resource]) => [name, NodeResource.toJSON(resource)]);
+    return {
+      shared: resources(this.shared),
+      views: [...this.views].sort(([a], [b]) => (a < b ? -1 : 1)).map(([node, view]) => [node, resources(view)]),
+      policies: [...this.policies]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([key, state]) => [
+          key,
+          { ...state, ref: show(state.ref), ineffective: state.ineffective.map(show), sets: [...state.sets].sort() },
+        ]),
+    };
+  }
+}
+
+function show(value: object): unknown {
+  return JSON.parse(JSON.stringify(value, (_, inner) => (typeof inner === 'bigint' ? String(inner) : inner)));
+}
+
+/** @throws Error where an update deletes what is not there: agents would be told of nothing */
+function merge(map: Map<string, NodeResource>, { upserts, deletes }: ResourceChanges): void {
+  for (const name of deletes) if (!map.delete(name)) throw new Error(`${name} is deleted but was never there`);
+  for (const [name, resource] of upserts) map.set(name, resource);
+}
+
+/** The class of an address by longest prefix match, as weft_addresses gives it. */
+export function classOf(held: ReadonlyMap<string, NodeResource>, address: string): bigint | undefined {
+  const wanted = addressBytes(address);
+  let best: { length: number; class: bigint } | undefined;
+  for (const { resource } of held.values()) {
+    if (resource?.$case !== 'address' || wanted === undefined || resource.value.prefix === undefined) continue;
+    const { address: bytes, length } = resource.value.prefix;
+    if (bytes.length === wanted.length && samePrefix(bytes, wanted, length) && length >= (best?.length ?? 0)) {
+      best = { length, class: resource.value.class };
+    }
+  }
+  return best?.class;
+}
+
+function samePrefix(a: Buffer, b: Buffer, length: number): boolean {
+  const bits = (bytes: Buffer): bigint => BigInt(`0x${bytes.toString('hex')}`) >> BigInt(bytes.length * 8 - length);
+  return bits(a) === bits(b);
+}
+
+export interface Evaluation {
+  readonly verdict: 'allow' | 'deny';
+  /** As `key index deny`, or undefined. */
+  readonly rule: { readonly policy: string; readonly index: number; readonly deny: boolean } | undefined;
+}
+
+/** The verdict of a policy set by longest prefix match on protocol and port, as weft_policy gives it. */
+export function evaluate(
+  held: ReadonlyMap<string, NodeResource>,
+  set: bigint,
+  direction: 'ingress' | 'egress',
+  peer: bigint,
+  protocol: number,
+  port: number,
+): Evaluation {
+  const found = held.get(`policyset/${set.toString(16).padStart(16, '0')}`)?.resource;
+  if (set === 0n) return { verdict: 'allow', rule: undefined };
+  if (found?.$case !== 'policySet') throw new Error(`the policy set ${set} is not there`);
+  const wanted = direction === 'ingress' ? Direction.DIRECTION_INGRESS : Direction.DIRECTION_EGRESS;
+  const matching = found.value.entries.filter(
+    (entry) =>
+      entry.direction === wanted &&
+      entry.class === peer &&
+      (entry.protocol === 0 || entry.protocol === protocol) &&
+      entry.port >> (16 - entry.portBits) === port >> (16 - entry.portBits),
+  );
+  const bits = (entry: { protocol: number; portBits: number }): number => (entry.protocol === 0 ? -1 : entry.portBits);
+  const [entry] = matching.sort((a, b) => bits(b) - bits(a));
+  const enforced = (set & (direction === 'ingress' ? 1n : 2n)) !== 0n;
+  if (entry === undefined) return { verdict: enforced ? 'deny' : 'allow', rule: undefined };
+  const rule = found.value.rules[entry.rule];
+  const ref = rule?.policy;
+  if (rule === undefined || ref === undefined) throw new Error('an entry points at no rule');
+  const policy = [ref.kind, ref.namespace, ref.name].filter((part) => part !== '').join('/');
+  return {
+    verdict: entry.verdict === Verdict.VERDICT_ALLOW ? 'allow' : 'deny',
+    rule: { policy, index: rule.index, deny: rule.deny },
+  };
+}

@@ -1,0 +1,78 @@
+import type { PolicyDirection, PolicyRule } from '../../reconcilers/facts.ts';
+import { denyAll } from '../deny-all.ts';
+import { get, isRecord, type Json, Problems, quote, unknownFields } from '../parse.ts';
+import { peerFields, rulePeers } from './peers.ts';
+import { toPorts } from './ports.ts';
+
+/** The deny rules and the allow rules of one direction. */
+export function directionRules(
+  spec: Json,
+  field: string,
+  direction: PolicyDirection,
+  namespace: string,
+  problems: Problems,
+): PolicyRule[] {
+  return [false, true].flatMap((deny) => {
+    const name = deny ? `${direction}Deny` : direction;
+    const rules = get(spec, name) ?? [];
+    const where = `${field}.${name}`;
+    if (Array.isArray(rules)) {
+      return rules.flatMap((rule, index) =>
+        oneRule(rule, direction, deny, index, `${where}[${index}]`, namespace, problems),
+      );
+    }
+    problems.error(
+      where,
+      `A list of rules is expected, but this is ${quote(rules)}; ${deny ? 'all is denied' : 'nothing is allowed'}.`,
+    );
+    return deny ? [denyAll(direction, 0, `${where} is not a list`)] : [];
+  });
+}
+
+/** What is not understood is never wider: an allow is left out, a deny becomes one of everything. */
+function oneRule(
+  rule: unknown,
+  direction: PolicyDirection,
+  deny: boolean,
+  index: number,
+  field: string,
+  namespace: string,
+  problems: Problems,
+): PolicyRule[] {
+  const found = new Problems();
+  const parsed = parseRule(rule, direction, deny, index, field, namespace, found);
+  const consequence = deny ? 'so the rule denies all.' : 'so the rule allows nothing.';
+  for (const problem of found.list)
+    problems.error(problem.field, `${problem.message.replace(/\.$/, '')}, ${consequence}`);
+  const first = found.list[0];
+  if (first === undefined) return [parsed];
+  return deny ? [denyAll(direction, index, `${first.field} is not supported`)] : [];
+}
+
+function parseRule(
+  rule: unknown,
+  direction: PolicyDirection,
+  deny: boolean,
+  index: number,
+  field: string,
+  namespace: string,
+  problems: Problems,
+): PolicyRule {
+  if (!isRecord(rule)) {
+    problems.error(field, `A rule is an object, but this is ${quote(rule)}.`);
+    return { direction, deny, index, peers: [], ports: [], reason: '' };
+  }
+  for (const name of unknownFields(rule, [...peerFields(direction), 'toPorts'])) {
+    problems.error(`${field}.${name}`, `The field ${quote(name)} is not supported.`);
+  }
+  const ports = get(rule, 'toPorts');
+  const hasPorts = ports !== undefined && !(Array.isArray(ports) && ports.length === 0);
+  return {
+    direction,
+    deny,
+    index,
+    peers: rulePeers(rule, direction, field, namespace, hasPorts, problems),
+    ports: toPorts(ports, `${field}.toPorts`, direction, problems),
+    reason: '',
+  };
+}
