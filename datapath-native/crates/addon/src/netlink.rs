@@ -123,7 +123,8 @@ pub fn peer_credentials(fd: i32) -> Result<JsCredentials> {
             "reading the credentials of descriptor {fd}'s peer: {cause}"
         )));
     }
-    if found.pid == 0 {
+    // The pid of a process in another pid namespace is 0 as well; what nobody connected to has no owner.
+    if found.uid == u32::MAX {
         return Err(rejected(format_args!(
             "descriptor {fd} is not a connected unix socket"
         )));

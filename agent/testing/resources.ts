@@ -1,0 +1,71 @@
+/** Resources as the operator makes them, for tests. */
+import { parseAddress, parsePrefix } from '../tables/address.ts';
+import type { Resource } from '../tables/resource.ts';
+
+const bytes = (address: string): Buffer => Buffer.from(parseAddress(address) ?? []);
+const prefix = (text: string) => ({
+  address: Buffer.from(parsePrefix(text)?.bytes ?? []),
+  length: parsePrefix(text)?.length ?? 0,
+});
+
+export function node(name: string, addresses: string[], podCidrs: string[]): [string, Resource] {
+  return [
+    `node/${name}`,
+    { $case: 'node', value: { name, addresses: addresses.map(bytes), podCidrs: podCidrs.map(prefix) } },
+  ];
+}
+
+export function endpoint(uid: string, name: string, policySet: bigint, peerClass: bigint): [string, Resource] {
+  const labels = { app: name };
+  const value = { uid, namespace: 'shop', name, serviceAccount: 'default', labels, policySet, class: peerClass };
+  return [`endpoint/${uid}`, { $case: 'endpoint', value }];
+}
+
+export function address(text: string, peerClass: bigint, kind: 0 | 1 | 2 | 3): [string, Resource] {
+  return [`address/${text}`, { $case: 'address', value: { prefix: prefix(text), class: peerClass, kind } }];
+}
+
+/** Allows TCP port 80 to peers of one class; denies all else to the pod. */
+export function policySet(id: bigint, peerClass: bigint): [string, Resource] {
+  const policy = { kind: 'CiliumNetworkPolicy', namespace: 'shop', name: 'api-from-frontend', generation: 1n };
+  return [
+    `policyset/${id.toString(16).padStart(16, '0')}`,
+    {
+      $case: 'policySet',
+      value: {
+        id,
+        entries: [{ direction: 0, class: peerClass, protocol: 6, port: 80, portBits: 16, verdict: 1, rule: 0 }],
+        rules: [{ policy, direction: 0, index: 0, deny: false, reason: '' }],
+        ingressDefaultDeny: [policy],
+        egressDefaultDeny: [],
+      },
+    },
+  ];
+}
+
+export function service(name: string, clusterIps: string[], backends: string[]): [string, Resource] {
+  const port = {
+    name: 'http',
+    protocol: 6 as const,
+    port: 80,
+    nodePort: 0,
+    backends: backends.map((text) => ({ address: bytes(text), port: 8080, node: 'n1' })),
+  };
+  return [
+    `service/shop/${name}`,
+    {
+      $case: 'service',
+      value: {
+        namespace: 'shop',
+        name,
+        clusterIps: clusterIps.map(bytes),
+        externalIps: [],
+        ports: [port],
+        algorithm: 0,
+        affinitySeconds: 0,
+        internalLocal: false,
+        externalLocal: false,
+      },
+    },
+  ];
+}

@@ -1,0 +1,251 @@
+import {
+  type Clock,
+  type Condition,
+  type ConditionInput,
+  Controller,
+  conditionsOf,
+  type EventRecorder,
+  type Kind,
+  type OnError,
+  type Source,
+  type StatusWriter,
+  type WorkResult,
+} from 'kopf-ts';
+import type { Problem } from '../../reconcilers/facts.ts';
+import type { FactCollector, SourceObject } from '../facts/collector.ts';
+import { type SourceKindName, sourceKindNames, sourceKinds } from '../kinds.ts';
+import type { Model } from '../model.ts';
+import { meshServiceConditions, policyConditions, sentence } from './conditions.ts';
+import { type Remark, Remarks } from './events.ts';
+import { StatusLedger } from './ledger.ts';
+import { type Progress, policyProgress, sharedProgress } from './progress.ts';
+
+export interface StatusOptions {
+  readonly model: Model;
+  readonly collector: Pick<FactCollector, 'object' | 'objects' | 'ready'>;
+  readonly writer: StatusWriter;
+  readonly recorder: Pick<EventRecorder, 'emit'>;
+  /** Whether a node has accepted a resource that is as it is since a revision of the cache. */
+  readonly accepted: (node: string, name: string, revision: number) => boolean;
+  readonly clock: Clock;
+  readonly onError: OnError;
+  readonly timing?: Partial<StatusTiming>;
+}
+
+/** All in milliseconds. */
+export interface StatusTiming {
+  /** So long a generation may take to be enforced before its status says that it is not: mostly one write does. */
+  readonly patience: number;
+  /** The same where it is known already that it can't be: a node that is away, a problem of the object. */
+  readonly impatience: number;
+  /** So long a Service may be without backends before an event says so. */
+  readonly emptyService: number;
+}
+
+const DEFAULT_TIMING: StatusTiming = { patience: 5_000, impatience: 1_000, emptyService: 10_000 };
+
+/** Writes what the compiler and the nodes say into statuses and events. To be run by the leader only. */
+export class StatusReconciler {
+  readonly controller: Controller;
+  readonly #options: StatusOptions;
+  readonly #timing: StatusTiming;
+  readonly #ledger = new StatusLedger();
+  readonly #remarks: Remarks;
+  /** Objects whose newest generation is not enforced everywhere. */
+  readonly #unsettled = new Set<string>();
+  readonly #emptySince = new Map<string, number>();
+  /** Set while this replica leads. */
+  #enqueue: ((key: string) => void) | undefined;
+
+  constructor(options: StatusOptions) {
+    this.#options = options;
+    this.#timing = { ...DEFAULT_TIMING, ...options.timing };
+    this.#remarks = new Remarks(options.recorder);
+    this.controller = new Controller({
+      name: 'status',
+      sources: [this.#source()],
+      reconcile: (key, { signal }) => this.#reconcile(key, signal),
+      concurrency: 8,
+      onError: options.onError,
+      clock: options.clock,
+    });
+  }
+
+  /** Nodes said something new. Whoever calls this often should collect what they say for some milliseconds. */
+  nodesChanged(): void {
+    for (const key of this.#unsettled) this.#enqueue?.(key);
+  }
+
+  #source(): Source {
+    const { model, collector } = this.#options;
+    return {
+      ready: collector.ready,
+      start: (enqueue) => {
+        for (const name of ['CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy', 'MeshService'] as const) {
+          for (const { metadata } of collector.objects(name)) enqueue(keyFor(name, metadata));
+        }
+        for (const key of [...model.policies.keys(), ...model.problems.keys()]) enqueue(key);
+        for (const service of model.emptyServices) enqueue(`Service/${service}`);
+        this.#enqueue = enqueue;
+        const end = model.subscribe((keys) => {
+          for (const key of keys) enqueue(key);
+        });
+        return () => {
+          this.#enqueue = undefined;
+          end();
+        };
+      },
+    };
+  }
+
+  async #reconcile(key: string, signal: AbortSignal): Promise<WorkResult | undefined> {
+    const { collector } = this.#options;
+    const object = collector.object(key);
+    if (object === undefined) {
+      this.#forget(key);
+      return undefined;
+    }
+    switch (kindNameOf(key)) {
+      case 'CiliumNetworkPolicy':
+        return this.#policy(key, sourceKinds.CiliumNetworkPolicy, object, signal);
+      case 'CiliumClusterwideNetworkPolicy':
+        return this.#policy(key, sourceKinds.CiliumClusterwideNetworkPolicy, object, signal);
+      case 'MeshService':
+        return this.#meshService(key, object, signal);
+      case 'Service':
+        return this.#service(key, object);
+      default:
+        this.#remark(key, object, []);
+        return undefined;
+    }
+  }
+
+  #forget(key: string): void {
+    this.#ledger.forget(key);
+    this.#remarks.forget(key);
+    this.#unsettled.delete(key);
+    this.#emptySince.delete(key);
+  }
+
+  async #policy(key: string, kind: Kind, object: SourceObject, signal: AbortSignal): Promise<WorkResult | undefined> {
+    const { model } = this.#options;
+    const state = model.policies.get(key);
+    const problems = problemsOf(model, key);
+    // Compiled from another generation than the one that is there now: the next output is on its way.
+    if (state !== undefined && Number(state.ref.generation) !== (object.metadata.generation ?? 0)) return undefined;
+    if (state === undefined && problems.length === 0) return undefined;
+    this.#remark(
+      key,
+      object,
+      state?.ineffective.map(({ message }) => ({ reason: 'Ineffective', note: message })) ?? [],
+    );
+    const existing = conditionsOf(object);
+    const enforced = this.#ledger.isEnforced(key, object, existing);
+    const progress = state === undefined || enforced ? nothingMissing : policyProgress(state, model);
+    const compiled = state === undefined ? undefined : progress;
+    const wanted = policyConditions({ problems, pods: state?.pods ?? 0, progress: compiled });
+    return this.#say({ key, kind, object, existing, wanted, progress, signal, fields: {} });
+  }
+
+  async #meshService(key: string, object: SourceObject, signal: AbortSignal): Promise<WorkResult | undefined> {
+    const { model, collector, accepted } = this.#options;
+    const problems = problemsOf(model, key);
+    this.#remark(key, object, []);
+    const name = key.slice('MeshService/'.length);
+    const service = serviceState(collector.object(`Service/${name}`));
+    const existing = conditionsOf(object);
+    const revision = model.serviceRevisions.get(name);
+    const resource = `service/${name}`;
+    const progress =
+      service !== 'found' || this.#ledger.isEnforced(key, object, existing)
+        ? nothingMissing
+        : sharedProgress(resource, model.nodes, model, (node) =>
+            revision === undefined ? false : accepted(node, resource, revision),
+          );
+    const wanted = meshServiceConditions({ problems, service, progress });
+    const fields = { observedGeneration: object.metadata.generation ?? 0 };
+    return this.#say({ key, kind: sourceKinds.MeshService, object, existing, wanted, progress, signal, fields });
+  }
+
+  #service(key: string, object: SourceObject): WorkResult | undefined {
+    const { model, clock } = this.#options;
+    const name = key.slice('Service/'.length);
+    if (!model.emptyServices.has(name)) {
+      this.#emptySince.delete(key);
+      this.#remark(key, object, []);
+      return undefined;
+    }
+    const since = this.#emptySince.get(key) ?? clock.monotonic();
+    this.#emptySince.set(key, since);
+    const left = since + this.#timing.emptyService - clock.monotonic();
+    if (left > 0) return { requeueAfterMs: left };
+    const note =
+      'No ready pod is behind this Service, so connections to it are refused. Compare its selector with the labels ' +
+      'of the pods that it is meant for, and look at their readiness probes.';
+    this.#remark(key, object, [{ reason: 'NoEndpoints', note }]);
+    return undefined;
+  }
+
+  /** Says what is wrong with the object itself, and `more`, in events. */
+  #remark(key: string, object: SourceObject, more: readonly Remark[]): void {
+    const name = kindNameOf(key);
+    if (name === undefined) return;
+    const invalid = problemsOf(this.#options.model, key).map((problem) => ({
+      reason: problem.severity === 'error' ? 'Invalid' : 'Questionable',
+      note: sentence(problem),
+    }));
+    this.#remarks.say(key, sourceKinds[name], object, [...invalid, ...more]);
+  }
+
+  async #say(saying: Saying): Promise<WorkResult | undefined> {
+    const { writer, clock } = this.#options;
+    const { key, kind, object, existing, wanted, progress, signal, fields } = saying;
+    if (progress.missing.length === 0) this.#unsettled.delete(key);
+    else this.#unsettled.add(key);
+    if (!this.#ledger.isNews(key, object, existing, wanted)) return undefined;
+    if (progress.missing.length > 0) {
+      const clear = progress.missing.some(({ why }) => why !== 'Pending') || wanted[0]?.status === 'False';
+      const wait = clear ? this.#timing.impatience : this.#timing.patience;
+      const left = wait - this.#ledger.age(key, object, clock.monotonic());
+      if (left > 0) return { requeueAfterMs: left };
+    }
+    await writer.write(kind, object, { conditions: wanted, fields }, signal);
+    if (!signal.aborted) this.#ledger.said(key, object, wanted);
+    return undefined;
+  }
+}
+
+interface Saying {
+  readonly key: string;
+  readonly kind: Kind;
+  readonly object: SourceObject;
+  readonly existing: readonly Condition[];
+  readonly wanted: readonly ConditionInput[];
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+  readonly fields: { readonly observedGeneration?: number };
+}
+
+const nothingMissing: Progress = { nodes: 0, missing: [] };
+
+function keyFor(name: SourceKindName, { namespace, name: object }: SourceObject['metadata']): string {
+  return namespace === undefined ? `${name}/${object}` : `${name}/${namespace}/${object}`;
+}
+
+function kindNameOf(key: string): SourceKindName | undefined {
+  const name = key.slice(0, key.indexOf('/'));
+  return sourceKindNames.find((known) => known === name);
+}
+
+/** What the translator and the compiler found, each once. */
+function problemsOf(model: Model, key: string): readonly Problem[] {
+  const all = [...(model.problems.get(key) ?? []), ...(model.policies.get(key)?.problems ?? [])];
+  return [...new Map(all.map((problem) => [sentence(problem), problem])).values()];
+}
+
+function serviceState(service: SourceObject | undefined): 'found' | 'absent' | 'headless' {
+  if (service === undefined) return 'absent';
+  const spec = 'spec' in service && typeof service.spec === 'object' && service.spec !== null ? service.spec : {};
+  const clusterIP = 'clusterIP' in spec ? spec.clusterIP : undefined;
+  return typeof clusterIP === 'string' && clusterIP !== '' && clusterIP !== 'None' ? 'found' : 'headless';
+}

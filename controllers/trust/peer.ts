@@ -1,0 +1,19 @@
+import type { CertificateAuthority } from './ca.ts';
+import { agentOf } from './ca.ts';
+
+/** A call as far as its client's certificate is concerned. */
+interface AuthenticatedCall {
+  getAuthContext(): { readonly sslPeerCertificate?: { readonly raw: Buffer } } | null;
+}
+
+/** The node whose agent is at the other end of a call, by its certificate alone. */
+export type PeerOf = (call: AuthenticatedCall) => { readonly node: string } | { readonly refused: string };
+
+/** TLS itself showed that the client holds the key; whether the certificate is one of ours is checked here. */
+export function peerOf(authority: CertificateAuthority, now: () => number): PeerOf {
+  return (call) => {
+    const raw = call.getAuthContext()?.sslPeerCertificate?.raw;
+    if (raw === undefined) return { refused: 'this needs a client certificate; Bootstrap.Certify gives one' };
+    return agentOf(raw, authority.certificate, now());
+  };
+}
