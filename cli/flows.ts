@@ -57,13 +57,16 @@ export function flowLine(flow: AgentFlow): object {
     protocol: flow.protocol,
     source: end(flow.source),
     destination: end(flow.destination),
-    ...(decision?.rule === undefined ? {} : { rule: { ...policyOf(decision.rule.policy), index: decision.rule.index } }),
+    ...(decision?.rule === undefined
+      ? {}
+      : { rule: { ...policyOf(decision.rule.policy), index: decision.rule.index } }),
     ...(decision?.defaultDeny === undefined ? {} : { defaultDeny: decision.defaultDeny.map(policyOf) }),
   };
 }
 
 export function flowRow(flow: AgentFlow): string[] {
-  const end = ({ address, port, pod }: End) => `${pod === undefined ? address : `${pod.namespace}/${pod.name}`}:${port}`;
+  const end = ({ address, port, pod }: End) =>
+    `${pod === undefined ? address : `${pod.namespace}/${pod.name}`}:${port}`;
   const decision = flow[flow.direction];
   const why = decision?.rule?.policy ?? (decision?.defaultDeny ?? []).join(', ');
   return [flow.time, flow.type, flow.protocol, end(flow.source), end(flow.destination), flow.reason, why];
@@ -76,7 +79,11 @@ export interface FlowsOptions {
 }
 
 /** Calls back with the flows of all agents; sorted by time unless they are followed. */
-export async function readFlows(config: KubeConfig, options: FlowsOptions, tell: (flow: AgentFlow) => void): Promise<void> {
+export async function readFlows(
+  config: KubeConfig,
+  options: FlowsOptions,
+  tell: (flow: AgentFlow) => void,
+): Promise<void> {
   const collected: AgentFlow[] = [];
   const take = options.follow ? tell : (flow: AgentFlow) => void collected.push(flow);
   const command = ['node', '/weft/agentctl.mjs', 'flows', '--since', String(options.since), ...options.filters];

@@ -34,7 +34,9 @@ export async function readStatus(config: KubeConfig): Promise<Snapshot> {
   let first: Snapshot | undefined;
   for (const pod of await podsOf(config, 'weft-operator')) {
     const lines: string[] = [];
-    await execLines(config, pod.name, 'operator', ['node', '/weft/operatorctl.mjs', 'status'], (line) => lines.push(line));
+    await execLines(config, pod.name, 'operator', ['node', '/weft/operatorctl.mjs', 'status'], (line) =>
+      lines.push(line),
+    );
     const snapshot = JSON.parse(lines.join('')) as Snapshot;
     if (snapshot.operator.leader) return snapshot;
     first ??= snapshot;
@@ -50,7 +52,9 @@ function warnings(snapshot: Snapshot): string[] {
   return [
     ...snapshot.nodes.filter((node) => !node.connected).map((node) => `node ${node.name} is not connected`),
     ...snapshot.nodes.flatMap((node) => node.errors.map((one) => `node ${node.name}, ${one.resource}: ${one.message}`)),
-    ...snapshot.policies.flatMap((policy) => policy.problems.map((one) => `${ref(policy)}, ${one.field}: ${one.message}`)),
+    ...snapshot.policies.flatMap((policy) =>
+      policy.problems.map((one) => `${ref(policy)}, ${one.field}: ${one.message}`),
+    ),
     ...snapshot.policies.flatMap((policy) => policy.ineffective.map((one) => `${ref(policy)}: ${one.message}`)),
   ];
 }
@@ -81,7 +85,9 @@ export function statusText(snapshot: Snapshot): string {
   return [
     `operator ${plain(snapshot.operator.version)}${snapshot.operator.ready ? '' : ', not ready'}`,
     columns([['NODE', 'AGENT', 'VERSION', 'POLICY SETS ENFORCED'], ...nodes]),
-    ...(policies.length === 0 ? ['no policies'] : [columns([['POLICY', 'GENERATION', 'PODS', 'NODES ENFORCED'], ...policies])]),
+    ...(policies.length === 0
+      ? ['no policies']
+      : [columns([['POLICY', 'GENERATION', 'PODS', 'NODES ENFORCED'], ...policies])]),
     ...warned,
   ].join('\n\n');
 }

@@ -9,5 +9,12 @@ export function columns(rows: readonly (readonly string[])[]): string {
   const clean = rows.map((row) => row.map(plain));
   const count = Math.max(0, ...clean.map((row) => row.length));
   const widths = Array.from({ length: count }, (_, at) => Math.max(...clean.map((row) => (row[at] ?? '').length)));
-  return clean.map((row) => row.map((text, at) => text.padEnd(widths[at] ?? 0)).join('  ').trimEnd()).join('\n');
+  return clean
+    .map((row) =>
+      row
+        .map((text, at) => text.padEnd(widths[at] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }

@@ -13,6 +13,8 @@ export interface Suite {
   readonly kind: 'command' | 'cargo' | 'jest';
   readonly command: (context: Context) => readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Runs only when it is named. */
+  readonly onRequest?: true;
 }
 
 const node = 'node_modules/.bin/node';
@@ -56,7 +58,12 @@ export const suites: readonly Suite[] = [
     kind: 'command',
     command: () => ['npm', 'run', 'check'],
   },
-  jest('unit', 'tests beside the code', ['^(?!.*/test/(cluster|e2e)/).*\\.test\\.ts$']),
+  jest(
+    'unit',
+    'tests beside the code',
+    ['\\.test\\.ts$'],
+    ['/node_modules/', '/test/cluster/', '/test/e2e/', '/test/bare/'],
+  ),
   {
     name: 'datapath',
     what: 'eBPF programs and native code in Rust',
@@ -64,5 +71,6 @@ export const suites: readonly Suite[] = [
     command: () => ['npm', 'run', 'test:native', '--silent', '-w', 'datapath-native'],
   },
   jest('cluster', 'the local Kubernetes', ['/test/cluster/'], [], true),
-  jest('e2e', 'Weft on the local Kubernetes', ['/test/e2e/'], [], true),
+  { ...jest('e2e', 'Weft on the local Kubernetes', ['/test/e2e/'], [], true), onRequest: true },
+  { ...jest('bare', 'the build on a bare Debian', ['/test/bare/'], [], true), onRequest: true },
 ];

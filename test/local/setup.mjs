@@ -15,13 +15,13 @@ const installed = existsSync(stamp) && readFileSync(stamp, 'utf8') === want;
 if (!installed) {
   process.stderr.write('installing npm packages (a minute or so)\n');
   const started = Date.now();
-  const npm = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+  const npm = spawnSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   if (npm.status !== 0) {
     process.stderr.write(
-      'npm ci failed, see above. Is the npm registry reachable (npm ping)? Then run the command again.\n',
+      'npm install failed, see above. Is the npm registry reachable (npm ping)? Then run the command again.\n',
     );
     process.exit(1);
   }
