@@ -70,7 +70,7 @@ export const suites: readonly Suite[] = [
     kind: 'cargo',
     command: () => ['npm', 'run', 'test:native', '--silent', '-w', 'datapath-native'],
   },
-  jest('cluster', 'the local Kubernetes', ['/test/cluster/'], [], true),
+  { ...jest('cluster', 'the local Kubernetes', ['/test/cluster/'], [], true), onRequest: true },
   { ...jest('e2e', 'Weft on the local Kubernetes', ['/test/e2e/'], [], true), onRequest: true },
   { ...jest('bare', 'the build on a bare Debian', ['/test/bare/'], [], true), onRequest: true },
 ];

@@ -61,7 +61,6 @@ Try next:
   kubectl apply -f demo/manifests/api-from-frontend.yaml
   kubectl exec -n shop deploy/stranger -- curl -sS --max-time 2 http://api/
   weft flows --verdict dropped
-  weft policy explain shop/stranger shop/api-v1:80
   weft status
 npm run down removes everything.`;
 }
