@@ -1,5 +1,6 @@
 /** Runs a small program in Weft's own pods and reads the lines of JSON that it prints. */
 import { Writable } from 'node:stream';
+import { StringDecoder } from 'node:string_decoder';
 import { CoreV1Api, Exec, KubeConfig, type V1Status } from '@kubernetes/client-node';
 
 export const system = 'weft-system';
@@ -30,13 +31,14 @@ export async function podsOf(config: KubeConfig, component: string): Promise<rea
 
 class Collect extends Writable {
   #rest = '';
+  readonly #decoder = new StringDecoder('utf8');
   readonly #line: (line: string) => void;
   constructor(line: (line: string) => void) {
     super();
     this.#line = line;
   }
-  override _write(chunk: Buffer | string, _encoding: string, done: () => void): void {
-    const lines = (this.#rest + chunk.toString()).split('\n');
+  override _write(chunk: Buffer, _encoding: string, done: (error?: Error) => void): void {
+    const lines = (this.#rest + this.#decoder.write(chunk)).split('\n');
     this.#rest = lines.pop() ?? '';
     for (const line of lines) this.#line(line);
     done();
@@ -61,7 +63,12 @@ export async function execLines(
   const status = await new Promise<V1Status>((resolve, reject) => {
     new Exec(config)
       .exec(system, pod, container, [...command], out, err, null, false, resolve)
-      .then((socket) => socket.addEventListener('error', () => reject(new Error(`the connection to ${pod} broke`))))
+      .then((socket) => {
+        // After a status these come too late to matter.
+        const broke = () => reject(new Error(`the connection to ${pod} broke`));
+        socket.addEventListener('error', broke);
+        socket.addEventListener('close', broke);
+      })
       .catch((cause: unknown) => reject(cause instanceof Error ? cause : new Error(`can't run a command in ${pod}`)));
   });
   out.end();

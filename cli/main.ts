@@ -2,6 +2,9 @@
 import { Command, Option } from 'commander';
 
 const program = new Command('weft').description('See what Weft enforces, and why').version('0.1.0');
+// 1 means that something is not enforced; commander ends with it for wrong usage.
+program.exitOverride((stop) => process.exit(stop.exitCode === 0 ? 0 : 2));
+program.addHelpText('after', '\nExit codes: 0 all is well, 1 something is not enforced, 2 it failed.');
 program.option('--kubeconfig <file>', 'which cluster; as kubectl if not told');
 const config = async () => (await import('./exec.ts')).loadConfig(program.opts<{ kubeconfig?: string }>().kubeconfig);
 const format = () => new Option('-o, --output <format>', 'table or json').choices(['table', 'json']).default('table');
@@ -60,7 +63,8 @@ program
     if (flags.output === 'table' && !options.follow) process.stdout.write(`${flowTable(shown)}\n`);
   });
 
-await program.parseAsync().catch((error: unknown) => {
-  process.stderr.write(`weft: ${error instanceof Error ? error.message : String(error)}\n`);
+await program.parseAsync().catch(async (error: unknown) => {
+  const { plain } = await import('./text.ts');
+  process.stderr.write(`weft: ${plain(error instanceof Error ? error.message : String(error))}\n`);
   process.exitCode = 2;
 });
