@@ -15,10 +15,10 @@ export interface FlowLine {
 }
 
 export interface Addresses {
-  /** Of pods by Deployment. */
-  readonly pods: Readonly<Record<string, string>>;
+  /** Of pods by Deployment: IPv4, IPv6. */
+  readonly pods: Readonly<Record<string, readonly [string, string]>>;
   readonly nodes: Readonly<Record<string, string>>;
-  readonly outside: string;
+  readonly outside: readonly string[];
 }
 
 /** What the demo needs of a cluster. */
@@ -46,7 +46,7 @@ function url(call: Call, addresses: Addresses): string {
     case 'service':
       return 'http://api/';
     case 'pod':
-      return `http://${addresses.pods['api-v1']}/`;
+      return `http://${addresses.pods['api-v1']?.[0]}/`;
     case 'node port of node1':
       return `http://${addresses.nodes.node1}:30080/`;
     case 'node port of node2':
@@ -68,11 +68,11 @@ export function describeDecision(flow: FlowLine): string {
 }
 
 function decisionOf(call: Call, addresses: Addresses, flows: readonly FlowLine[], since: number): string {
-  const source = call.from === 'outside' ? addresses.outside : addresses.pods[call.from];
-  const backends = [addresses.pods['api-v1'], addresses.pods['api-v2']];
+  const sources = call.from === 'outside' ? addresses.outside : (addresses.pods[call.from] ?? []);
+  const backends = ['api-v1', 'api-v2'].flatMap((name) => addresses.pods[name] ?? []);
   const flow = flows.findLast(
     (line) =>
-      line.source.address === source &&
+      sources.includes(line.source.address) &&
       line.destination.port === 80 &&
       backends.includes(line.destination.address) &&
       Date.parse(line.time) >= since - 50,

@@ -51,9 +51,9 @@ const kinds: Readonly<Record<Policy, string>> = {
 async function addresses(cluster: Cluster): Promise<Addresses> {
   const pods = await shopPods(cluster);
   return {
-    pods: Object.fromEntries(pods.map((pod) => [pod.deployment, pod.ipv4])),
+    pods: Object.fromEntries(pods.map((pod) => [pod.deployment, [pod.ipv4, pod.ipv6] as const])),
     nodes: Object.fromEntries(cluster.nodes.map((node) => [node.name, node.address.v4])),
-    outside: cluster.outsideClient().address.v4,
+    outside: Object.values(cluster.outsideClient().address),
   };
 }
 
@@ -70,7 +70,7 @@ export function stageOn(cluster: Cluster): Stage {
       await cluster.kubectl(['apply', '-f', demoManifest(policy)]);
     },
     remove: async (policy) => {
-      await cluster.kubectl(['delete', '-f', demoManifest(policy), '--wait=true']);
+      await cluster.kubectl(['delete', '-f', demoManifest(policy), '--wait=true', '--ignore-not-found']);
     },
     enforced: (policies) => waitEnforced(cluster, policies),
     curl: async (from, url) => {
