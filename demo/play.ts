@@ -70,13 +70,15 @@ export function describeDecision(flow: FlowLine): string {
 function decisionOf(call: Call, addresses: Addresses, flows: readonly FlowLine[], since: number): string {
   const sources = call.from === 'outside' ? addresses.outside : (addresses.pods[call.from] ?? []);
   const backends = ['api-v1', 'api-v2'].flatMap((name) => addresses.pods[name] ?? []);
-  const flow = flows.findLast(
+  const seen = flows.filter(
     (line) =>
       sources.includes(line.source.address) &&
       line.destination.port === 80 &&
       backends.includes(line.destination.address) &&
       Date.parse(line.time) >= since - 50,
   );
+  // Across nodes each end tells its own verdict: the one that a policy decided says more.
+  const flow = seen.findLast((line) => line.rule !== undefined || line.defaultDeny !== undefined) ?? seen.at(-1);
   return flow === undefined ? 'no flow was seen' : describeDecision(flow);
 }
 

@@ -150,7 +150,7 @@ export function badInputStory(): void {
       const refused = await until(
         'the Service to be known',
         async () => {
-          const result = await cluster.exec('shop', pod.name, ['curl', '-sS', '--max-time', '1', `http://${address}/`]);
+          const result = await cluster.exec('shop', pod.name, ['demo', 'tcp', `${address}:80`, '1s']);
           return /refused/i.test(result.stderr) ? result : undefined;
         },
         { timeout: 15_000 },

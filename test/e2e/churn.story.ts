@@ -27,7 +27,7 @@ function policy(index: number): object {
   return {
     apiVersion: 'cilium.io/v2',
     kind: 'CiliumNetworkPolicy',
-    metadata: { name: `churn-${index}`, namespace: 'shop', labels: { churn: 'yes' } },
+    metadata: { name: `churn-${index}`, namespace: 'shop', labels: { story: 'churn' } },
     spec: {
       endpointSelector: { matchLabels: { app } },
       [index % 10 === 9 ? 'ingressDeny' : 'ingress']: [{ ...from, ...ports }],
@@ -56,7 +56,12 @@ async function agents(cluster: Cluster): Promise<ReadonlyMap<string, string>> {
 
 /** A table's rows as text, sorted, without what differs between equal states: the slot that a pod happened to get. */
 async function dump(cluster: Cluster, agent: string, table: Table): Promise<string[]> {
-  const result = await cluster.exec('weft-system', agent, ['node', '/weft/agentctl.mjs', 'dump', table], 'agent');
+  const result = await cluster.exec(
+    'weft-system',
+    agent,
+    ['node', '/weft/agentctl.mjs', 'dump', '--table', table],
+    'agent',
+  );
   if (result.code !== 0) throw new Error(`dump ${table} of ${agent} failed: ${result.stderr}`);
   const rows = result.stdout
     .trim()
@@ -137,7 +142,7 @@ export function churnStory(): void {
       const fresh = await settled(cluster);
       expect(churned).toEqual(fresh);
       expect(churned[`${cluster.nodes[0]?.name} policy`]?.length).toBeGreaterThan(10);
-      await cluster.kubectl(['delete', 'ciliumnetworkpolicy', '-n', 'shop', '-l', 'churn=yes']);
+      await cluster.kubectl(['delete', 'ciliumnetworkpolicy', '-n', 'shop', '-l', 'story=churn']);
       await cluster.kubectl(['scale', '-n', 'shop', 'deployment/stranger', '--replicas=1']);
     }, 300_000);
   });
