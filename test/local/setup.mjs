@@ -32,14 +32,10 @@ if (!installed) {
 }
 
 const node = join(root, 'node_modules', '.bin', 'node');
-const generate = spawnSync(
-  node,
-  [join(root, 'packages/xds-protos/scripts/generate.ts'), '--all'],
-  {
-    cwd: root,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  },
-);
+const generate = spawnSync(node, [join(root, 'packages/xds-protos/scripts/generate.ts'), '--all'], {
+  cwd: root,
+  stdio: ['ignore', 'inherit', 'inherit'],
+});
 if (generate.status !== 0) {
   process.stderr.write('generating the types of the wire protocols failed, see above.\n');
   process.exit(1);
