@@ -8,6 +8,8 @@ export interface FlowLine {
   readonly time: string;
   readonly verdict: 'forwarded' | 'dropped' | 'revoked';
   readonly reason: string;
+  readonly node: string;
+  readonly protocol: string;
   readonly source: { readonly address: string };
   readonly destination: { readonly address: string; readonly port: number };
   readonly rule?: { readonly kind: string; readonly namespace?: string; readonly name: string; readonly index: number };

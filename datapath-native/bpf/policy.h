@@ -96,7 +96,8 @@ static __always_inline int decide(struct weft_conn *conn, const struct weft_tupl
 		*dir = DIR_INGRESS;
 		return ingress;
 	}
-	if (ingress == REASON_POLICY_ALLOWED)
+	/* Where no policy decided, it is the verdict of the end that is here; the sender's, if both are. */
+	if (ingress == REASON_POLICY_ALLOWED || conn->from.slot == SLOT_NONE)
 		*dir = DIR_INGRESS;
 	return egress == REASON_POLICY_ALLOWED ? egress : ingress;
 }

@@ -18,50 +18,56 @@ func timeout(arguments []string) (string, time.Duration, error) {
 	return arguments[0], limit, err
 }
 
-func tcp(arguments []string) error {
-	address, limit, err := timeout(arguments)
-	if err != nil {
-		return err
+// once makes a command of an exchange: it prints what came back.
+func once(ask func(string, time.Duration) (string, error)) func([]string) error {
+	return func(arguments []string) error {
+		address, limit, err := timeout(arguments)
+		if err != nil {
+			return err
+		}
+		answer, err := ask(address, limit)
+		if err != nil {
+			return err
+		}
+		fmt.Println(answer)
+		return nil
 	}
+}
+
+func askTCP(address string, limit time.Duration) (string, error) {
 	connection, err := net.DialTimeout("tcp", address, limit)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer connection.Close()
 	_ = connection.SetDeadline(time.Now().Add(limit))
 	if _, err := fmt.Fprintln(connection, "hello"); err != nil {
-		return err
+		return "", err
 	}
 	line, err := bufio.NewReader(connection).ReadString('\n')
 	if err != nil {
-		return err
+		return "", err
 	}
 	if line != "hello\n" {
-		return fmt.Errorf("sent hello, got back %q", line)
+		return "", fmt.Errorf("sent hello, got back %q", line)
 	}
-	fmt.Println("ok")
-	return nil
+	return "ok", nil
 }
 
-func udp(arguments []string) error {
-	address, limit, err := timeout(arguments)
-	if err != nil {
-		return err
-	}
+func askUDP(address string, limit time.Duration) (string, error) {
 	connection, err := net.DialTimeout("udp", address, limit)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer connection.Close()
 	_ = connection.SetDeadline(time.Now().Add(limit))
 	if _, err := fmt.Fprint(connection, "hello"); err != nil {
-		return err
+		return "", err
 	}
 	buffer := make([]byte, 2048)
 	length, err := connection.Read(buffer)
 	if err != nil {
-		return err
+		return "", err
 	}
-	fmt.Println(string(buffer[:length]))
-	return nil
+	return string(buffer[:length]), nil
 }

@@ -13,10 +13,11 @@ const usage = `usage: demo COMMAND
   udp ADDRESS [TIMEOUT]        send a datagram, expect it back; prints the sender's address or the error
   load URL NEW HELD SECONDS    NEW connections a second and HELD long ones that never retry; a JSON line for
                                each error with its time, then a summary
+  probe SECONDS TARGET...      try tcp/ADDRESS and udp/ADDRESS again and again; a JSON line for each attempt
 `
 
 func main() {
-	commands := map[string]func([]string) error{"serve": serve, "tcp": tcp, "udp": udp, "load": load}
+	commands := map[string]func([]string) error{"serve": serve, "tcp": once(askTCP), "udp": once(askUDP), "load": load, "probe": probe}
 	if len(os.Args) > 1 {
 		if run, ok := commands[os.Args[1]]; ok {
 			if err := run(os.Args[2:]); err != nil {

@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { acts } from '../../demo/acts.ts';
-import { outcomeTable, playAct } from '../../demo/play.ts';
+import { type Act, acts } from '../../demo/acts.ts';
+import { type FlowLine, outcomeTable, playAct } from '../../demo/play.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { countBackends, type ShopPod, shopPods, stageOn, weft } from '../local/stage.ts';
-import { expected, onlyPolicies, type Probe, podOf, probeFrom, theCluster } from './world.ts';
+import { expected, onlyPolicies, type Probe, podOf, probeFrom, probeName, theCluster } from './world.ts';
 
 const echo = { tcp: 7000, udp: 7001 } as const;
 
@@ -13,6 +13,25 @@ function podProbes(pod: ShopPod): Probe[] {
     { protocol: 'tcp' as const, address, port: echo.tcp },
     { protocol: 'udp' as const, address, port: echo.udp },
   ]);
+}
+
+const named = (name: string): unknown => expect.objectContaining({ name });
+
+/** What a forwarded flow says: one rule of a policy of the act, none where there is no policy. */
+function decidedBy({ policies }: Act): unknown {
+  const one = new RegExp(`^(${policies.join('|')})$`);
+  return policies.length === 0 ? [] : [expect.objectContaining({ name: expect.stringMatching(one) })];
+}
+
+/** Whether a flow is what the server's node saw of a probe. */
+function isOf(flow: FlowLine, { ipv4, ipv6 }: ShopPod, node: string, { protocol, address, port }: Probe): boolean {
+  return (
+    flow.node === node &&
+    flow.protocol === protocol.toUpperCase() &&
+    [ipv4, ipv6].includes(flow.source.address) &&
+    flow.destination.address === address &&
+    flow.destination.port === port
+  );
 }
 
 export function actsStory(): void {
@@ -68,6 +87,35 @@ export function actsStory(): void {
               from: pod.deployment,
               result: expected(probes, allowed),
             });
+          }
+        }, 60_000);
+
+        test('each verdict is in weft flows, with the rule that decided or the policies that deny the rest', async () => {
+          const since = Date.now();
+          const probes = backends.flatMap((server) => podProbes(server).map((probe) => ({ probe, node: server.node })));
+          const results = new Map<ShopPod, ReadonlyMap<string, boolean>>();
+          for (const pod of [frontend, stranger])
+            results.set(
+              pod,
+              await probeFrom(
+                cluster,
+                pod,
+                probes.map(({ probe }) => probe),
+              ),
+            );
+          const flows = (await stageOn(cluster).flows()).filter(({ time }) => Date.parse(time) >= since - 50);
+          for (const [pod, connected] of results) {
+            for (const { probe, node } of probes) {
+              const forwarded = connected.get(probeName(probe)) === true;
+              const flow = flows.find((line) => isOf(line, pod, node, probe));
+              const said = flow?.rule === undefined ? (flow?.defaultDeny ?? []) : [flow.rule];
+              expect({ from: pod.deployment, probe, verdict: flow?.verdict, said }).toEqual({
+                from: pod.deployment,
+                probe,
+                verdict: forwarded ? 'forwarded' : 'dropped',
+                said: forwarded ? decidedBy(act) : expect.arrayContaining(act.policies.map(named)),
+              });
+            }
           }
         }, 60_000);
 

@@ -40,7 +40,7 @@ export interface Probe {
 }
 
 const host = (address: string): string => (address.includes(':') ? `[${address}]` : address);
-const name = (probe: Probe): string => `${probe.protocol} ${host(probe.address)}:${probe.port}`;
+export const probeName = (probe: Probe): string => `${probe.protocol} ${host(probe.address)}:${probe.port}`;
 
 function script(probes: readonly Probe[]): string {
   const one = (probe: Probe, index: number): string =>
@@ -54,7 +54,7 @@ function read(output: string, probes: readonly Probe[]): ReadonlyMap<string, boo
   const codes = new Map(
     [...output.matchAll(/^(\d+) (\d+)$/gm)].map(([, index, code]) => [Number(index), code === '0']),
   );
-  return new Map(probes.map((probe, index) => [name(probe), codes.get(index) ?? false]));
+  return new Map(probes.map((probe, index) => [probeName(probe), codes.get(index) ?? false]));
 }
 
 /** Tries all probes at once from a pod; probe → connected. */
@@ -77,7 +77,7 @@ export async function podOf(cluster: Cluster, deployment: string): Promise<ShopP
 
 /** What a probe of all targets should give when `allowed` says so. */
 export function expected(probes: readonly Probe[], allowed: (probe: Probe) => boolean): ReadonlyMap<string, boolean> {
-  return new Map(probes.map((probe) => [name(probe), allowed(probe)]));
+  return new Map(probes.map((probe) => [probeName(probe), allowed(probe)]));
 }
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
