@@ -1,35 +1,36 @@
 /** Runs a small program in Weft's own pods and reads the lines of JSON that it prints. */
 import { Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
-import { CoreV1Api, Exec, KubeConfig, type V1Status } from '@kubernetes/client-node';
+import { Exec, type KubeConfig, type V1Status } from '@kubernetes/client-node';
+import { type KubeClient, KubeError } from 'kopf-ts';
+import { get, text } from '../sources/parse.ts';
+import { execFailure } from './errors.ts';
+import { sourceKinds } from './kinds.ts';
 
-export const system = 'weft-system';
-
-export function loadConfig(path: string | undefined): KubeConfig {
-  const config = new KubeConfig();
-  if (path === undefined) config.loadFromDefault();
-  else config.loadFromFile(path);
-  return config;
-}
+const system = 'weft-system';
 
 export interface WeftPod {
   readonly name: string;
   readonly node: string;
 }
 
-/** Running pods of a component: weft-agent or weft-operator. */
-export async function podsOf(config: KubeConfig, component: string): Promise<readonly WeftPod[]> {
-  const list = await config
-    .makeApiClient(CoreV1Api)
-    .listNamespacedPod({ namespace: system, labelSelector: `app.kubernetes.io/name=${component}` });
-  const running = list.items.filter((pod) => pod.status?.phase === 'Running' && !pod.metadata?.deletionTimestamp);
+/** Running pods of a component: weft-agent or weft-operator. @throws Error where there are none */
+export async function podsOf(client: KubeClient, component: string): Promise<readonly WeftPod[]> {
+  const labelSelector = `app.kubernetes.io/name=${component}`;
+  const pods = await client.list(sourceKinds.Pod, { namespace: system, labelSelector });
+  const running = pods.filter(
+    (pod) => get(pod, 'status', 'phase') === 'Running' && pod.metadata.deletionTimestamp === undefined,
+  );
   if (running.length === 0) {
-    throw new Error(`no pod of ${component} runs in namespace ${system}: is Weft installed in this cluster?`);
+    throw new Error(
+      `no pod of ${component} runs in namespace ${system}: install Weft in this cluster, or choose another --context`,
+    );
   }
-  return running.map((pod) => ({ name: pod.metadata?.name ?? '', node: pod.spec?.nodeName ?? '' }));
+  return running.map((pod) => ({ name: pod.metadata.name, node: text(get(pod, 'spec', 'nodeName')) }));
 }
 
-class Collect extends Writable {
+/** Calls back with each whole line; the last may lack its line break. */
+class Lines extends Writable {
   #rest = '';
   readonly #decoder = new StringDecoder('utf8');
   readonly #line: (line: string) => void;
@@ -58,8 +59,8 @@ export async function execLines(
   onLine: (line: string) => void,
 ): Promise<void> {
   const errors: string[] = [];
-  const out = new Collect(onLine);
-  const err = new Collect((line) => errors.push(line));
+  const out = new Lines((line) => line !== '' && onLine(line));
+  const err = new Lines((line) => errors.push(line));
   const status = await new Promise<V1Status>((resolve, reject) => {
     new Exec(config)
       .exec(system, pod, container, [...command], out, err, null, false, resolve)
@@ -69,8 +70,35 @@ export async function execLines(
         socket.addEventListener('error', broke);
         socket.addEventListener('close', broke);
       })
-      .catch((cause: unknown) => reject(cause instanceof Error ? cause : new Error(`can't run a command in ${pod}`)));
+      .catch((cause: unknown) => reject(execFailure(pod, detailOf(cause))));
   });
   out.end();
+  err.end();
   if (status.status !== 'Success') throw new Error(`${pod}: ${errors.join(' ') || (status.message ?? 'failed')}`);
 }
+
+/** The client rejects with the ErrorEvent of its WebSocket. */
+function detailOf(cause: unknown): string {
+  if (typeof cause !== 'object' || cause === null || !('message' in cause)) return 'no reason is known';
+  return String(cause.message) || 'no reason is known';
+}
+
+/** The one answer of a program. @throws Error where it is not JSON */
+export async function execJson(
+  config: KubeConfig,
+  pod: string,
+  container: string,
+  command: readonly string[],
+): Promise<unknown> {
+  const lines: string[] = [];
+  await execLines(config, pod, container, command, (line) => lines.push(line));
+  try {
+    return JSON.parse(lines.join('')) as unknown;
+  } catch (cause) {
+    throw new Error(`${pod} did not answer with JSON: is it of this version of Weft?`, { cause });
+  }
+}
+
+/** Whether a list was refused for want of rights, or its kind is not installed. */
+export const isUnavailable = (error: unknown): error is KubeError =>
+  error instanceof KubeError && (error.status === 403 || error.isNotFound);

@@ -1,4 +1,5 @@
 /** `npm run up`: a local Kubernetes with Weft and the demo, which it then plays. */
+import { rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Act } from '../../demo/acts.ts';
@@ -9,7 +10,10 @@ import { reportProgress } from '../cluster/progress.ts';
 import { bringUp, localDirectory } from './bring-up.ts';
 import { bundlePath } from './bundles.ts';
 import { demoManifest } from './install.ts';
+import { installCli } from './install-cli.ts';
 import { countBackends, shopPods, stageOn, waitEnforced, weft } from './stage.ts';
+
+const tools = join(localDirectory, 'bin');
 
 const usage = `usage: npm run up [-- --no-demo]
 
@@ -54,15 +58,23 @@ async function playDemo(cluster: Cluster): Promise<boolean> {
   return asExpected;
 }
 
+/** `weft`, `kubectl weft` and the cluster's kubectl, for the user's PATH. */
+function installTools(cluster: Cluster): void {
+  installCli(tools, process.execPath, bundlePath('weft'));
+  const link = join(tools, 'kubectl');
+  rmSync(link, { force: true });
+  symlinkSync(join(cluster.bin, 'kubectl'), link);
+}
+
 function whatNext(cluster: Cluster): string {
   return `
 Try next:
-  export KUBECONFIG=${cluster.kubeconfig}
-  alias kubectl=${join(cluster.bin, 'kubectl')} weft='${process.execPath} ${bundlePath('weft')}'
+  export KUBECONFIG=${cluster.kubeconfig} PATH=${tools}:$PATH
   kubectl apply -f demo/manifests/api-from-frontend.yaml
   kubectl exec -n shop deploy/stranger -- curl -sS --max-time 2 http://api/
   weft flows --verdict dropped
-  weft status
+  weft policy explain shop/deploy/stranger svc/shop/api:http
+  weft status                                     # also: kubectl weft status
 npm run down removes everything.`;
 }
 
@@ -98,6 +110,7 @@ async function main(): Promise<void> {
     process.stderr.write('\nThe demo did not go as it should: see the lines marked UNEXPECTED.\n');
     process.exitCode = 1;
   }
+  installTools(cluster);
   say(whatNext(cluster));
 }
 

@@ -1,0 +1,94 @@
+/** The tree of commands: names, flags and help; what they do comes from elsewhere. */
+import { Argument, Command, Option } from 'commander';
+import { shells } from './completion/scripts.ts';
+import { duration, integer } from './flags.ts';
+import { VERSION } from './version.ts';
+
+const EXIT_CODES = `
+Exit codes: 0 all is well, 1 it is not (something is not enforced, or denied), 2 the command failed or was not
+understood.`;
+
+/** Runs a command with its operands and flags. */
+export type Action = (name: string, operands: readonly string[], flags: object) => Promise<void>;
+
+export function weftProgram(name: string, run: Action): Command {
+  const program = new Command(name)
+    .description('See what Weft enforces, and why')
+    .option('--kubeconfig <file>', 'which cluster; as kubectl if not told')
+    .option('--context <name>', 'which context of the kubeconfig')
+    .addHelpText('after', EXIT_CODES)
+    .showHelpAfterError(`(${name} --help says what there is)`);
+  const format = (...choices: readonly string[]) =>
+    new Option('-o, --output <format>', choices.join(', ')).choices(choices).default('table');
+  const add = (parent: Command, word: string, description: string, examples: readonly string[]): Command => {
+    const command = parent.command(word).description(description);
+    const path = [...(parent === program ? [] : [parent.name()]), word].join(' ');
+    if (examples.length > 0) {
+      command.addHelpText('after', ['\nExamples:', ...examples.map((one) => `  ${name} ${one}`)].join('\n'));
+    }
+    return command.action(async () => run(path, command.args, command.optsWithGlobals()));
+  };
+
+  add(program, 'status', 'nodes, enforced generations, problems, policies that others make ineffective', [
+    'status',
+    'status -o wide     # and which nodes are missing',
+    'status -o json',
+  ]).addOption(format('table', 'wide', 'json', 'yaml'));
+
+  add(program, 'flows', 'connections of all nodes, each with what decided', [
+    'flows --verdict dropped',
+    'flows -f --pod shop/frontend',
+    'flows --since 1h --rule api-from-frontend -o json',
+  ])
+    .addOption(format('table', 'wide', 'json', 'yaml'))
+    .addOption(new Option('--since <duration>', 'how far back').default(300_000, '5m').argParser(duration))
+    .addOption(
+      new Option('--limit <number>', 'only the newest so many').argParser(integer(1, 1_000_000)).conflicts('follow'),
+    )
+    .option('-f, --follow', 'go on until interrupted')
+    .option('--pod <name>', "either end: a pod's name or its beginning, as shop/frontend")
+    .option('-n, --namespace <name>', 'either end')
+    .addOption(new Option('--verdict <verdict>', 'what was decided').choices(['forwarded', 'dropped', 'revoked']))
+    .option('--rule <policy>', 'decided by a policy whose name has this in it')
+    .addOption(new Option('--protocol <name>', 'protocol').choices(['tcp', 'udp', 'sctp', 'icmp', 'icmpv6']))
+    .addOption(new Option('--port <number>', 'of the destination or its Service').argParser(integer(1, 65_535)));
+
+  const policy = program.command('policy').description('what policies mean');
+  add(policy, 'explain', 'whether SRC may talk to DST, by the kernels of both nodes, and what decides', [
+    'policy explain shop/frontend-7d9f-x2v shop/api-v1-6b8f-w65:80',
+    'policy explain deploy/shop/stranger svc/shop/api:http',
+    'policy explain 203.0.113.1 shop/api-v1-6b8f-w65:7001/udp',
+    'policy explain shop/frontend-7d9f-x2v node/node2 --protocol icmp',
+  ])
+    .argument('<src>', 'address, [namespace/]pod, deploy/namespace/name or node/name')
+    .argument('<dst:port>', 'the same or svc/namespace/name; the port by number or name, perhaps with /udp')
+    .addOption(format('table', 'json', 'yaml'))
+    .option('-n, --namespace <name>', "of names without one; the context's if not told")
+    .addOption(new Option('--protocol <name>', 'tcp if not told').choices(['tcp', 'udp', 'sctp', 'icmp']))
+    .addHelpText('after', '\nExit codes: 0 all of it is allowed, 1 some of it is denied, 2 the command failed.');
+
+  add(program, 'wait', 'until the nodes concerned enforce the current generation', [
+    'wait cnp/api-from-frontend -n shop',
+    'wait ccnp/cluster-only netpol/default-deny --timeout 2m',
+  ])
+    .argument('<kind/name...>', 'NetworkPolicy, Cilium policy or MeshService')
+    .option('-n, --namespace <name>', "of the objects; the context's if not told")
+    .addOption(new Option('--timeout <duration>', 'how long at most').default(60_000, '60s').argParser(duration))
+    .addHelpText('after', '\nExit codes: 0 enforced, 1 not in time or refused, 2 the command failed.');
+
+  add(program, 'version', 'versions of this program, the operator and the agents', ['version', 'version --client'])
+    .addOption(format('table', 'json', 'yaml'))
+    .option('--client', 'ask no cluster');
+
+  add(program, 'completion', 'a script that completes commands in a shell', [
+    'completion bash        # source <(weft completion bash)',
+    'completion fish        # weft completion fish | source',
+  ]).addArgument(new Argument('<shell>', 'which shell').choices(shells));
+
+  program
+    .command('__complete', { hidden: true })
+    .argument('[words...]')
+    .allowUnknownOption()
+    .action(async (words: string[]) => run('__complete', words, {}));
+  return program.version(VERSION, '-V, --version');
+}
