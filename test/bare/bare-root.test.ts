@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { acts } from '../../demo/acts.ts';
 import { BareRoot } from './bare-root.ts';
 
 const checkout = join(import.meta.dirname, '..', '..');
@@ -22,16 +23,17 @@ asRoot('on a bare Debian with only Node, Go and Rust', () => {
     expect(exit).toMatchObject({ code: 0 });
   }, 60_000);
 
-  test('npm run build installs what is missing and builds all that ships', async () => {
-    const exit = await root.run('npm run build');
+  test('npm run up installs what is missing, builds all that ships, and the demo goes as its acts say; npm run down ends it', async () => {
+    // One script: when it ends, so does the pid namespace that the cluster lives in.
+    const look =
+      'export KUBECONFIG=$PWD/.local/kubeconfig PATH=$PWD/.local/bin:$PATH && weft status && kubectl weft version';
+    const exit = await root.run(`npm run up && ${look} && npm run down`);
     expect(exit.code === 0 ? '' : exit.output).toBe('');
-    for (const file of [
-      '.local/dist/agent.mjs',
-      '.local/dist/operator.mjs',
-      '.local/dist/weft.mjs',
-      'datapath-native/dist/weft-cni',
-    ]) {
-      expect({ file, made: existsSync(join(root.directory, 'src', file)) }).toEqual({ file, made: true });
+    for (const act of acts) expect(exit.output).toContain(`(${act.name}) ${act.title}`);
+    expect(exit.output).not.toContain('UNEXPECTED');
+    expect(exit.output).toMatch(/✓ remove the cluster/);
+    for (const left of ['ledger', 'nodes', 'etcd']) {
+      expect({ left, there: existsSync(join(root.directory, 'src', '.local', left)) }).toEqual({ left, there: false });
     }
-  }, 1_800_000);
+  }, 2_400_000);
 });

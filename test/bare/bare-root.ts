@@ -124,6 +124,8 @@ export class BareRoot {
     });
     const mounts = [
       'mount --make-rprivate /',
+      // A root of its own, not a chroot: nodes change how mounts below / propagate, so / must be a mount.
+      `mount --bind '${this.directory}' '${this.directory}'`,
       `mount -t proc proc '${this.directory}/proc'`,
       `mount --rbind /sys '${this.directory}/sys'`,
       `mount --rbind /dev '${this.directory}/dev'`,
@@ -143,7 +145,14 @@ export class BareRoot {
       'LANG=C.UTF-8',
       ...settings.map(([name, value]) => `${name}=${value}`),
     ];
-    const inside = `${mounts.join(' && ')} && exec chroot '${this.directory}' env -i "$@" sh -c 'cd /src && ${script.replaceAll("'", "'\\''")}'`;
+    const enter = [
+      `cd '${this.directory}'`,
+      'mkdir -p .outside',
+      'pivot_root . .outside',
+      'umount -l /.outside',
+      `exec env -i "$@" sh -c 'cd /src && ${script.replaceAll("'", "'\\''")}'`,
+    ];
+    const inside = [...mounts, ...enter].join(' && ');
     return run('unshare', ['--mount', '--pid', '--fork', '--kill-child', 'sh', '-c', inside, 'sh', ...environment]);
   }
 
