@@ -38,6 +38,8 @@ export interface NodeRecord {
   pods: number;
   /** With the number of pods that each decides for. */
   readonly sets: Map<SetRecord, number>;
+  /** `sets` by name; undefined: `sets` has changed since. */
+  sortedSets: readonly SetRecord[] | undefined;
   /** What the policies here can tell apart; with the number of sets that use each. */
   readonly selectors: Map<SelectorRecord, number>;
   readonly cidrs: Map<CidrRecord, number>;
@@ -49,6 +51,8 @@ export interface NodeRecord {
   readonly own: Map<string, NodeResource>;
   /** Classes beside the plain ones; with the number of addresses. */
   readonly classes: Map<ClassRecord, number>;
+  /** The plain ones and `classes`, sorted by id; undefined: `classes` has changed since. */
+  sortedClasses: readonly ClassRecord[] | undefined;
   /** What the agent was told. */
   readonly setResources: Map<SetRecord, NodeResource>;
 }
@@ -74,12 +78,14 @@ export function newNode(name: string): NodeRecord {
     fact: undefined,
     pods: 0,
     sets: new Map(),
+    sortedSets: undefined,
     selectors: new Map(),
     cidrs: new Map(),
     listed: new Map(),
     ranges: new Map(),
     own: new Map(),
     classes: new Map(),
+    sortedClasses: undefined,
     setResources: new Map(),
   };
 }

@@ -1,3 +1,4 @@
+import { SOURCE_RANGES } from './core/service.ts';
 import type { SourceKind } from './index.ts';
 import { get, isRecord, list } from './parse.ts';
 
@@ -30,10 +31,15 @@ export function trim(kind: SourceKind, object: unknown): object {
     case 'EndpointSlice':
       return { ...base, ...pick(object, ['addressType', 'ports', 'endpoints']) };
     case 'Service':
-      return { ...base, ...pick(object, ['spec', 'status']) };
+      return { ...base, metadata: { ...base.metadata, ...sourceRanges(object) }, ...pick(object, ['spec', 'status']) };
     default:
       return { ...base, ...pick(object, ['spec', 'specs', 'status']) };
   }
+}
+
+function sourceRanges(service: unknown): object {
+  const annotations = pick(get(service, 'metadata', 'annotations'), [SOURCE_RANGES]);
+  return Object.keys(annotations).length === 0 ? {} : { annotations };
 }
 
 function trimPodSpec(spec: unknown): object {

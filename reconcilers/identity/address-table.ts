@@ -1,11 +1,18 @@
+import type { NodeResource } from '@weft/node-api';
 import type { NodeFact } from '../facts.ts';
 import { type Address, addressBytes, type Cidr, type ParsedCidr, parseCidr, prefixOf } from '../net/address.ts';
+import { addressName } from '../nodes/address-name.ts';
 import { addCount, type PodRecord } from '../records.ts';
+import type { ClassRecord } from './class-table.ts';
 
 /** An address that at least one pod claims. */
 export interface AddressRecord {
   readonly address: Address;
   readonly prefix: ParsedCidr;
+  /** The resource's. */
+  readonly name: string;
+  /** As last made: many nodes hold the same. */
+  placed: { readonly class: ClassRecord; readonly resource: NodeResource } | undefined;
   readonly claims: Set<PodRecord>;
   /** Whose it is: a deleted pod's address may be given away before its object is gone. */
   owner: PodRecord | undefined;
@@ -18,8 +25,8 @@ export class AddressTable {
   readonly #pods = new Map<Address, AddressRecord>();
   readonly #nodes = new Map<Address, number>();
   readonly #podCidrs = new Map<Cidr, { readonly parsed: ParsedCidr; nodes: number }>();
-  /** How many pod CIDRs there are by "bytes of an address/length". */
-  readonly #shapes = new Map<string, number>();
+  /** Lengths that pod CIDRs have, with how many have it, by "bytes of an address/length". */
+  readonly #shapes = new Map<string, { readonly bytes: number; readonly length: number; cidrs: number }>();
   readonly #uncovered = new Set<AddressRecord>();
   readonly #covered = new Map<Cidr, Set<AddressRecord>>();
 
@@ -45,9 +52,12 @@ export class AddressTable {
     if (record === undefined) {
       const bytes = addressBytes(address);
       if (bytes === undefined) return;
+      const prefix = prefixOf(bytes, bytes.length * 8);
       record = {
         address,
-        prefix: prefixOf(bytes, bytes.length * 8),
+        prefix,
+        name: addressName(prefix),
+        placed: undefined,
         claims: new Set(),
         owner: undefined,
         within: undefined,
@@ -109,16 +119,23 @@ export class AddressTable {
     const row = this.#podCidrs.get(text) ?? { parsed, nodes: 0 };
     row.nodes += difference;
     this.#touch(parsed);
-    const shape = `${parsed.bytes.length}/${parsed.length}`;
     if (row.nodes === 0) {
       this.#podCidrs.delete(text);
-      addCount(this.#shapes, shape, -1);
+      this.#countShape(parsed, -1);
       for (const record of [...(this.#covered.get(text) ?? [])]) this.#recover(record);
     } else if (row.nodes === difference) {
       this.#podCidrs.set(text, row);
-      addCount(this.#shapes, shape, 1);
+      this.#countShape(parsed, 1);
       for (const record of [...this.#uncovered]) this.#recover(record);
     }
+  }
+
+  #countShape({ bytes, length }: ParsedCidr, difference: 1 | -1): void {
+    const key = `${bytes.length}/${length}`;
+    const shape = this.#shapes.get(key) ?? { bytes: bytes.length, length, cidrs: 0 };
+    shape.cidrs += difference;
+    if (shape.cidrs === 0) this.#shapes.delete(key);
+    else this.#shapes.set(key, shape);
   }
 
   #recover(record: AddressRecord): void {
@@ -147,9 +164,8 @@ export class AddressTable {
 
   /** Any pod CIDR that holds the whole prefix. */
   #within(prefix: ParsedCidr): Cidr | undefined {
-    for (const shape of this.#shapes.keys()) {
-      const [bytes, length] = shape.split('/').map(Number);
-      if (bytes !== prefix.bytes.length || length === undefined || length > prefix.length) continue;
+    for (const { bytes, length } of this.#shapes.values()) {
+      if (bytes !== prefix.bytes.length || length > prefix.length) continue;
       const { text } = prefixOf(prefix.bytes, length);
       if (this.#podCidrs.has(text)) return text;
     }

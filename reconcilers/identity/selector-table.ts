@@ -25,7 +25,8 @@ export interface SelectorRecord {
  */
 export class SelectorTable {
   readonly #byKey = new Map<string, SelectorRecord>();
-  readonly #byAnchor = new Map<string, Set<SelectorRecord>>();
+  /** By namespace, label key and value. */
+  readonly #byAnchor = new Map<string, Map<string, Map<string, Set<SelectorRecord>>>>();
   #serials = 0;
 
   get size(): number {
@@ -50,7 +51,7 @@ export class SelectorTable {
       uses: 1,
     };
     this.#byKey.set(key, record);
-    for (const anchor of anchorsOf(record.selector)) this.#bucket(anchor).add(record);
+    this.#add(record);
     return { record, created: true };
   }
 
@@ -62,47 +63,79 @@ export class SelectorTable {
   collect(record: SelectorRecord): void {
     if (record.uses > 0) return;
     this.#byKey.delete(record.key);
-    for (const anchor of anchorsOf(record.selector)) {
-      const bucket = this.#byAnchor.get(anchor);
-      bucket?.delete(record);
-      if (bucket?.size === 0) this.#byAnchor.delete(anchor);
-    }
+    this.#remove(record);
   }
 
   /** The selectors in use that match the pod, sorted by key. */
   match(pod: PodFact, namespaceLabels: Labels, visits: Visits): SelectorRecord[] {
     const found: SelectorRecord[] = [];
-    const look = (anchor: string): void => {
-      for (const record of this.#byAnchor.get(anchor) ?? []) {
-        visits.count++;
-        if (record.uses > 0 && selects(record.selector, pod, namespaceLabels)) found.push(record);
+    // No strings are made here: in a large cluster this runs for a hundred thousand pods.
+    for (const namespace of ['', pod.namespace]) {
+      const labels = this.#byAnchor.get(namespace);
+      if (labels === undefined) continue;
+      look(labels.get('')?.get(''), pod, namespaceLabels, visits, found);
+      for (const key in pod.labels) {
+        // No label has an empty key: that is where the selectors are that require none.
+        if (key !== '') look(labels.get(key)?.get(pod.labels[key] ?? ''), pod, namespaceLabels, visits, found);
       }
-    };
-    look('');
-    look(`${pod.namespace}|`);
-    for (const key of Object.keys(pod.labels)) {
-      const atom = `|${key}=${pod.labels[key]}`;
-      look(atom);
-      look(pod.namespace + atom);
     }
     return found.sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
-  #bucket(anchor: string): Set<SelectorRecord> {
-    let bucket = this.#byAnchor.get(anchor);
-    if (bucket === undefined) {
-      bucket = new Set();
-      this.#byAnchor.set(anchor, bucket);
+  #add(record: SelectorRecord): void {
+    for (const { namespace, key, value } of anchorsOf(record.selector)) {
+      const values = within(within(this.#byAnchor, namespace), key);
+      values.set(value, (values.get(value) ?? new Set()).add(record));
     }
-    return bucket;
+  }
+
+  #remove(record: SelectorRecord): void {
+    for (const { namespace, key, value } of anchorsOf(record.selector)) {
+      const labels = this.#byAnchor.get(namespace);
+      const values = labels?.get(key);
+      const bucket = values?.get(value);
+      bucket?.delete(record);
+      if (bucket?.size === 0) values?.delete(value);
+      if (values?.size === 0) labels?.delete(key);
+      if (labels?.size === 0) this.#byAnchor.delete(namespace);
+    }
   }
 }
 
-/** Every pod that the selector matches has exactly one of these atoms. */
-function anchorsOf(selector: Selector): string[] {
-  const namespaces = selector.find(({ scope, operator }) => scope === 'namespace' && operator === 'In');
+/** The map at a key, made where there is none. */
+function within<V>(outer: Map<string, Map<string, V>>, key: string): Map<string, V> {
+  const known = outer.get(key);
+  if (known !== undefined) return known;
+  const inner = new Map<string, V>();
+  outer.set(key, inner);
+  return inner;
+}
+
+function look(
+  bucket: ReadonlySet<SelectorRecord> | undefined,
+  pod: PodFact,
+  namespaceLabels: Labels,
+  visits: Visits,
+  found: SelectorRecord[],
+): void {
+  if (bucket === undefined) return;
+  for (const record of bucket) {
+    visits.count++;
+    if (record.uses > 0 && selects(record.selector, pod, namespaceLabels)) found.push(record);
+  }
+}
+
+/** Where a selector is looked up; '' as namespace or as key with '' as value: it requires none. */
+interface Anchor {
+  readonly namespace: string;
+  readonly key: string;
+  readonly value: string;
+}
+
+/** Every pod that the selector matches has exactly one of these. */
+function anchorsOf(selector: Selector): Anchor[] {
+  const namespaces = selector.find(({ scope, operator }) => scope === 'namespace' && operator === 'In')?.values ?? [''];
   const label = selector.find(({ scope, operator }) => scope === 'pod-label' && operator === 'In');
-  const atoms = label === undefined ? undefined : label.values.map((value) => `|${label.key}=${value}`);
-  if (namespaces === undefined) return atoms ?? [''];
-  return namespaces.values.flatMap((name) => (atoms ?? ['|']).map((atom) => name + atom));
+  const { key, values } = label ?? { key: '', values: [''] };
+  return namespaces.flatMap((namespace) => values.map((value) => ({ namespace, key, value })));
 }

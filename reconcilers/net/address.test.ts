@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { addressBytes, contains, formatAddress, parseAddress, parseCidr } from './address.ts';
+import { addressBytes, contains, formatAddress, parseAddress, parseCidr, prefixOf } from './address.ts';
 
 test.each([
   ['10.0.0.1', '10.0.0.1'],
@@ -51,4 +51,22 @@ test('a CIDR has its host bits cleared and holds what is within it', () => {
   expect(outer.text).toBe('10.0.0.0/8');
   expect([contains(outer, inner), contains(inner, outer)]).toEqual([true, false]);
   expect(['10.0.0.0/33', '10.0.0.0', '10.0.0.0/08', 'fd00::/129'].map(parseCidr)).toEqual(new Array(4).fill(undefined));
+});
+
+test('a CIDR holds another where the leading bits of both are the same', () => {
+  const cidr = fc
+    .tuple(fc.constantFrom(4, 16), fc.uint8Array({ minLength: 16, maxLength: 16 }), fc.nat(128))
+    // Few bits set, so that prefixes are often equal.
+    .map(([size, raw, length]) =>
+      prefixOf(Buffer.from(raw.subarray(0, size).map((byte) => byte & 0x11)), length % (size * 8 + 1)),
+    );
+  fc.assert(
+    fc.property(cidr, cidr, (outer, other) => {
+      for (const inner of [other, prefixOf(outer.bytes, Math.min(outer.bytes.length * 8, outer.length + 3))]) {
+        const leading = inner.bytes.length === outer.bytes.length && prefixOf(inner.bytes, outer.length).text;
+        expect(contains(outer, inner)).toBe(inner.length >= outer.length && leading === outer.text);
+      }
+    }),
+    { numRuns: 1000 },
+  );
 });

@@ -46,7 +46,10 @@ export function prefixOf(address: Buffer, length: number): ParsedCidr {
 
 export function contains(outer: ParsedCidr, inner: ParsedCidr): boolean {
   if (outer.bytes.length !== inner.bytes.length || outer.length > inner.length) return false;
-  return prefixOf(inner.bytes, outer.length).text === outer.text;
+  const whole = outer.length >> 3;
+  for (let index = 0; index < whole; index++) if (outer.bytes[index] !== inner.bytes[index]) return false;
+  const mask = (0xff00 >> (outer.length & 7)) & 0xff;
+  return mask === 0 || ((outer.bytes[whole] ?? 0) & mask) === ((inner.bytes[whole] ?? 0) & mask);
 }
 
 export function formatAddress(bytes: Buffer): Address {

@@ -8,7 +8,8 @@ import type { CidrRecord } from '../policy/policy-table.ts';
 import { type SetRecord, sameSet, setResource } from '../policy/set-table.ts';
 import { addCount, type NodeRecord, type PodRecord } from '../records.ts';
 import type { Visits } from '../visits.ts';
-import { addressName, addressResource } from './resources.ts';
+import { addressName } from './address-name.ts';
+import { addressResource } from './resources.ts';
 
 export interface NodeContext {
   readonly addresses: AddressTable;
@@ -30,6 +31,14 @@ export function classOn(node: NodeRecord, pod: PodRecord, classes: ClassTable): 
   );
 }
 
+/** One object for the many nodes that hold the same. */
+function placedResource(record: AddressRecord, wanted: ClassRecord): NodeResource {
+  if (record.placed?.class === wanted) return record.placed.resource;
+  const resource = addressResource(record.prefix, wanted);
+  record.placed = { class: wanted, resource };
+  return resource;
+}
+
 /** Lists the pod's addresses on the node, or not any more. `before`: the addresses that were the pod's. */
 export function placePod(
   node: NodeRecord,
@@ -48,10 +57,8 @@ export function placePod(
   }
   const { upserts, deletes } = context.output.view(node.name);
   if (known !== undefined) {
-    for (const { prefix } of before) {
-      if (wanted === undefined || !pod.addresses.some((own) => own.prefix.text === prefix.text)) {
-        deletes.add(addressName(prefix));
-      }
+    for (const { name } of before) {
+      if (wanted === undefined || !pod.addresses.some((own) => own.name === name)) deletes.add(name);
     }
   }
   if (wanted === undefined) {
@@ -59,9 +66,9 @@ export function placePod(
     return;
   }
   node.listed.set(pod, wanted);
-  for (const { prefix } of pod.addresses) {
-    if (known !== wanted || !before.some((own) => own.prefix.text === prefix.text)) {
-      upserts.set(addressName(prefix), addressResource(prefix, wanted));
+  for (const record of pod.addresses) {
+    if (known !== wanted || !before.some((own) => own.name === record.name)) {
+      upserts.set(record.name, placedResource(record, wanted));
     }
   }
 }
@@ -118,7 +125,8 @@ const PLAIN = Object.values(plainClasses);
 
 /** Rebuilds the resources of the given sets on the node, for the classes that exist there. */
 export function placeSets(node: NodeRecord, sets: Iterable<SetRecord>, context: NodeContext): void {
-  const classes = [...PLAIN, ...node.classes.keys()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  node.sortedClasses ??= [...PLAIN, ...node.classes.keys()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const classes = node.sortedClasses;
   for (const set of sets) {
     context.visits.count++;
     const known = node.setResources.get(set);
@@ -140,9 +148,11 @@ export function countClass(node: NodeRecord, record: ClassRecord, difference: nu
   const count = addCount(node.classes, record, difference);
   if (count === difference && difference > 0) {
     record.nodes++;
+    node.sortedClasses = undefined;
     context.reclassified.add(node);
   } else if (count === 0) {
     record.nodes--;
+    node.sortedClasses = undefined;
     context.lostClasses.add(record);
     context.reclassified.add(node);
   }

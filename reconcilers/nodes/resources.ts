@@ -5,10 +5,6 @@ import { type ParsedCidr, parseCidr } from '../net/address.ts';
 import type { AddressBytes } from '../net/address-bytes.ts';
 import type { PodRecord } from '../records.ts';
 
-export function addressName(prefix: ParsedCidr): string {
-  return `address/${prefix.text}`;
-}
-
 export function addressResource(prefix: ParsedCidr, record: ClassRecord): NodeResource {
   return {
     resource: {

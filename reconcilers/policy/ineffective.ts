@@ -70,11 +70,14 @@ export class IneffectiveTable {
   /** A pod that `before` selected is selected by `after`. */
   move(before: ReadonlySet<PolicyRecord>, after: ReadonlySet<PolicyRecord>): void {
     if (before === after) return;
-    for (const policy of before.union(after)) {
-      for (const pair of this.#pairs.get(policy) ?? []) {
-        pair.outside += Number(outside(pair, after)) - Number(outside(pair, before));
-      }
-    }
+    for (const policy of before) this.#recount(policy, before, after);
+    for (const policy of after) if (!before.has(policy)) this.#recount(policy, before, after);
+  }
+
+  #recount(policy: PolicyRecord, before: ReadonlySet<PolicyRecord>, after: ReadonlySet<PolicyRecord>): void {
+    const pairs = this.#pairs.get(policy);
+    if (pairs === undefined) return;
+    for (const pair of pairs) pair.outside += Number(outside(pair, after)) - Number(outside(pair, before));
   }
 
   of(policy: PolicyRecord): Ineffective[] {

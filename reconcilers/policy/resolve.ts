@@ -47,14 +47,14 @@ const LAST_PORT = 65_535;
 export function resolvePorts(rules: readonly PortRule[]): PortEntry[] {
   const entries: PortEntry[] = [];
   // What covers every port of every protocol also decides for protocols that have no ports.
-  const everything = rules.filter((r) => r.protocol === 'ANY' && r.first === 0 && r.last === LAST_PORT);
-  const background = decide(everything);
+  const background = decide(rules, coversEverything);
   if (background !== undefined) {
     entries.push({ protocol: Protocol.PROTOCOL_ANY, port: 0, portBits: 0, ...background });
   }
   for (const [name, protocol] of PROTOCOLS) {
-    const relevant = rules.filter((r) => r.protocol === name || r.protocol === 'ANY');
-    if (relevant.length === everything.length) continue;
+    const concerns = (r: PortRule): boolean => r.protocol === name || r.protocol === 'ANY';
+    if (!rules.some((r) => concerns(r) && !coversEverything(r))) continue;
+    const relevant = rules.filter(concerns);
     const segments = segmentsOf(relevant);
     coverPrefix(segments, 0, 0, background, (port, portBits, decision) => {
       entries.push({ protocol, port, portBits, ...decision });
@@ -63,9 +63,15 @@ export function resolvePorts(rules: readonly PortRule[]): PortEntry[] {
   return entries;
 }
 
-function decide(rules: readonly PortRule[]): Decision | undefined {
+function coversEverything({ protocol, first, last }: PortRule): boolean {
+  return protocol === 'ANY' && first === 0 && last === LAST_PORT;
+}
+
+/** Among the rules of which `concerns` holds. */
+function decide(rules: readonly PortRule[], concerns: (rule: PortRule) => boolean): Decision | undefined {
   let best: PortRule | undefined;
   for (const rule of rules) {
+    if (!concerns(rule)) continue;
     if (best === undefined || (rule.deny && !best.deny) || (rule.deny === best.deny && rule.rule < best.rule))
       best = rule;
   }
@@ -83,7 +89,7 @@ function segmentsOf(rules: readonly PortRule[]): Segment[] {
   const starts = [...cuts].sort((a, b) => a - b);
   const segments: Segment[] = [];
   for (const [index, first] of starts.entries()) {
-    const decision = decide(rules.filter((rule) => rule.first <= first && first <= rule.last));
+    const decision = decide(rules, (rule) => rule.first <= first && first <= rule.last);
     const last = (starts[index + 1] ?? LAST_PORT + 1) - 1;
     const before = segments.at(-1);
     if (before !== undefined && same(before.decision, decision)) {

@@ -73,7 +73,9 @@ export class SetTable {
 
   /** @returns the set of a pod; undefined: no policy selects it. */
   of(pod: PodFact, matched: readonly SelectorRecord[]): SetRecord | undefined {
-    const parts = matched.flatMap((selector) => [...selector.parts]).sort((a, b) => (a.id < b.id ? -1 : 1));
+    const parts: CompiledPart[] = [];
+    for (const selector of matched) for (const part of selector.parts) parts.push(part);
+    if (parts.length > 1) parts.sort((a, b) => (a.id < b.id ? -1 : 1));
     if (parts.length === 0) return undefined;
     const ports = portMeanings(pod, parts);
     const flags = (enforced(parts, 'ingress') ? 1 : 0) | (enforced(parts, 'egress') ? 2 : 0);
@@ -125,12 +127,15 @@ export class SetTable {
 /** The resource of a set on a node that has these classes, sorted by id. */
 export function setResource(set: SetRecord, classes: readonly ClassRecord[]): NodeResource {
   const { compiled } = set;
-  const entries: PolicyEntry[] = [];
+  const lists: (readonly PolicyEntry[])[] = [];
   for (const direction of ['ingress', 'egress'] as const) {
     for (const record of classes) {
-      for (const entry of entriesFor(set, record)[direction]) entries.push(entry);
+      const list = entriesFor(set, record)[direction];
+      if (list.length > 0) lists.push(list);
     }
   }
+  // Not pushed one by one: most of what an update allocates is here, and it stays.
+  const entries = NO_ENTRIES.concat(...lists);
   return {
     resource: {
       $case: 'policySet',
@@ -198,9 +203,11 @@ function directionEntries(
   direction: 'ingress' | 'egress',
 ): PolicyEntry[] {
   const ports: PortRule[] = [];
-  for (const [index, rule] of rules.entries()) {
+  let index = 0;
+  for (const rule of rules) {
     if (rule.source.direction === direction && matchesRule(rule, record))
       ports.push(...rulePorts(meanings, rule, index));
+    index++;
   }
   if (ports.length === 0) return NO_ENTRIES;
   const shared = { direction: DIRECTIONS[direction], class: record.id };

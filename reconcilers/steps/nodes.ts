@@ -1,8 +1,11 @@
 import type { NodeResource } from '@weft/node-api';
 import { plainClasses } from '../identity/class-table.ts';
 import type { ParsedCidr } from '../net/address.ts';
+import { addressName } from '../nodes/address-name.ts';
 import { placeOwnAddresses, placeRanges, placeSets } from '../nodes/node-view.ts';
-import { addressName, addressResource, nodeResource, sameResource } from '../nodes/resources.ts';
+import { addressResource, nodeResource, sameResource } from '../nodes/resources.ts';
+import type { SetRecord } from '../policy/set-table.ts';
+import type { NodeRecord } from '../records.ts';
 import type { Update } from '../state.ts';
 
 /** What nodes hold of their own, beside pods. */
@@ -11,10 +14,19 @@ export function updateNodes(update: Update): void {
   markRanges(update);
   for (const node of update.ranges) placeRanges(node, update);
   for (const node of new Set([...update.movedSets.keys(), ...update.reclassified])) {
-    const moved = update.movedSets.get(node) ?? new Set();
-    // A class that came or went may change any set of the node.
-    placeSets(node, update.reclassified.has(node) ? moved.union(new Set(node.sets.keys())) : moved, update);
+    placeSets(node, setsToPlace(update, node), update);
   }
+}
+
+/** A class that came or went may change any set of the node. */
+function* setsToPlace({ movedSets, reclassified }: Update, node: NodeRecord): Iterable<SetRecord> {
+  const moved = movedSets.get(node) ?? [];
+  if (!reclassified.has(node)) {
+    yield* moved;
+    return;
+  }
+  yield* node.sets.keys();
+  for (const set of moved) if (!node.sets.has(set)) yield set;
 }
 
 /** Which ranges belong to the cluster changes what the CIDRs of policies mean. */

@@ -79,6 +79,7 @@ function useSet(update: Update, node: NodeRecord, set: SetRecord, difference: 1 
   if (count > 1 || (count === 1 && difference < 0)) return;
   if (count === 1) set.nodes.add(node);
   else set.nodes.delete(node);
+  node.sortedSets = undefined;
   addTo(update.movedSets, node, set);
   usePeers(update, node, set.compiled, difference);
   for (const policy of set.policies) addTo(update.policyNodes, policy, node);
@@ -106,10 +107,12 @@ function replace(update: Update, node: NodeRecord, pod: PodRecord, addresses: re
 }
 
 function* nodesOf(a: readonly SelectorRecord[], b: readonly SelectorRecord[]): Iterable<NodeRecord> {
-  const used = new Set([...a, ...b].filter(({ nodes }) => nodes.size > 0));
+  const used = new Set<SelectorRecord>();
+  for (const selector of a) if (selector.nodes.size > 0) used.add(selector);
+  for (const selector of b) if (selector.nodes.size > 0) used.add(selector);
   const [only] = used;
   if (used.size === 1 && only !== undefined) yield* only.nodes;
-  else yield* new Set([...used].flatMap(({ nodes }) => [...nodes]));
+  else if (used.size > 1) yield* new Set([...used].flatMap(({ nodes }) => [...nodes]));
 }
 
 function placeEndpoint(update: Update, pod: PodRecord): void {

@@ -13,9 +13,11 @@ export function tellPolicies(update: Update): void {
     for (const other of tables.ineffective.add(policy, visits)) update.concerned.add(other);
   }
   for (const policy of update.policies) {
-    for (const name of policy.sets.keys()) findSets(update, policy, tables.node(name));
+    const nodes = update.policyNodes.get(policy) ?? new Set();
+    update.policyNodes.set(policy, nodes);
+    for (const name of policy.sets.keys()) nodes.add(tables.node(name));
     for (const part of policy.parts) {
-      for (const set of tables.sets.withPart(part.id)) for (const node of set.nodes) findSets(update, policy, node);
+      for (const set of tables.sets.withPart(part.id)) for (const node of set.nodes) nodes.add(node);
     }
   }
   for (const [policy, nodes] of update.policyNodes) for (const node of nodes) findSets(update, policy, node);
@@ -25,9 +27,11 @@ export function tellPolicies(update: Update): void {
 /** Which sets of the node contain the policy. */
 function findSets({ visits, concerned }: Update, policy: PolicyRecord, node: NodeRecord): void {
   visits.count++;
-  const names = [...node.sets.keys()].filter(({ policies }) => policies.has(policy)).map(({ name }) => name);
-  names.sort();
-  if ((policy.sets.get(node.name) ?? []).join() === names.join()) return;
+  node.sortedSets ??= [...node.sets.keys()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const names: string[] = [];
+  for (const set of node.sortedSets) if (set.policies.has(policy)) names.push(set.name);
+  const known = policy.sets.get(node.name) ?? [];
+  if (known.length === names.length && names.every((name, index) => name === known[index])) return;
   if (names.length === 0) policy.sets.delete(node.name);
   else policy.sets.set(node.name, names);
   policy.version++;

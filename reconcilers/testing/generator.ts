@@ -158,7 +158,8 @@ export class Generator {
   }
 
   #clusterwide(i: number, generation: number): SourceObject {
-    const entities = i === 0 ? ['cluster'] : ['host', 'remote-node'];
+    const nodes = generation % 2 === 1 ? ['host', 'remote-node'] : ['host'];
+    const entities = i === 0 ? ['cluster', ...nodes] : nodes;
     const subject = i === 0 ? {} : { matchLabels: { tier: 'front' } };
     return {
       kind: 'CiliumClusterwideNetworkPolicy',

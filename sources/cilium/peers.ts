@@ -18,7 +18,8 @@ export function peerFields(direction: PolicyDirection): string[] {
 
 /**
  * Peers of one rule of a policy in `namespace` ('' for a clusterwide one). No such field: all, if `hasPorts`, else
- * none (an empty rule only switches default deny on). An empty list matches nothing, as in Cilium.
+ * none (an empty rule only switches default deny on). An empty list matches nothing, whatever stands beside it, as in
+ * Cilium (mergeEndpointSelectors).
  */
 export function rulePeers(
   rule: Json,
@@ -30,10 +31,11 @@ export function rulePeers(
 ): Peer[] {
   const present = peerFields(direction).filter((name) => get(rule, name) !== undefined);
   if (present.length === 0) return hasPorts ? [{ kind: 'entity', entity: 'all' }] : [];
-  if (present.filter((name) => !isEmptyList(get(rule, name))).length > 1) {
-    problems.error(field, `Cilium does not combine ${present.join(' and ')} in one rule; write one rule for each.`);
+  const filled = present.filter((name) => !isEmptyList(get(rule, name)));
+  if (filled.length > 1) {
+    problems.error(field, `Cilium does not combine ${filled.join(' and ')} in one rule; write one rule for each.`);
   }
-  return present.flatMap((name) => {
+  const peers = filled.flatMap((name) => {
     const entries = get(rule, name);
     if (!Array.isArray(entries)) {
       problems.error(`${field}.${name}`, `A list is expected, but this is ${quote(entries)}.`);
@@ -42,6 +44,7 @@ export function rulePeers(
     const read = readerOf(name, namespace, problems);
     return entries.flatMap((entry, index) => read(entry, `${field}.${name}[${index}]`));
   });
+  return filled.length === present.length ? peers : [];
 }
 
 function isEmptyList(value: unknown): boolean {

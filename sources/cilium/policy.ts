@@ -19,6 +19,7 @@ const SPEC_FIELDS = [
   'enableDefaultDeny',
   'description',
   'labels',
+  'log',
 ];
 
 /** cilium.io/v2: `spec`, `specs` or both. */
@@ -33,8 +34,9 @@ export function ciliumPolicyFacts(kind: CiliumKind, object: unknown, problems: P
   } else if (several !== undefined) {
     problems.error('specs', `A list of specs is expected, but this is ${quote(several)}.`);
   }
-  if (single === undefined && several === undefined)
+  if (single === undefined && (several === undefined || (Array.isArray(several) && several.length === 0))) {
     problems.error('spec', 'The policy has no spec, so it does nothing.');
+  }
   return [
     {
       kind: 'policy',
@@ -76,6 +78,7 @@ function notUnderstood(spec: Json, field: string, problems: Problems): string[] 
   const unknown = unknownFields(spec, SPEC_FIELDS);
   for (const name of unknown) problems.error(`${field}.${name}`, `The field ${quote(name)} is not supported.`);
   const reasons = unknown.map((name) => `${field}.${name} is not supported`);
+  if (get(spec, 'log') !== undefined) problems.warning(`${field}.log`, 'Flows do not show it; all else is enforced.');
   if (get(spec, 'nodeSelector') !== undefined) {
     problems.error(`${field}.nodeSelector`, 'A spec has either endpointSelector or nodeSelector.');
     reasons.push(`${field} has both endpointSelector and nodeSelector`);
@@ -89,20 +92,35 @@ function notUnderstood(spec: Json, field: string, problems: Problems): string[] 
   return reasons;
 }
 
-/** A namespaced policy selects in its own namespace, whatever else it says, as in Cilium. */
+/**
+ * A namespaced policy selects in its own namespace. As Cilium does (ParseToCiliumRule), that replaces a `k8s:` label of
+ * the namespace in matchLabels; whatever else names a namespace has to hold too.
+ */
 function subjectOf(spec: Json, field: string, namespace: string, problems: Problems) {
   const where = `${field}.endpointSelector`;
-  const { selector, understood } = parseSelector(get(spec, 'endpointSelector'), where, ciliumKey, problems);
+  const written = get(spec, 'endpointSelector');
+  const other = get(written, 'matchLabels', NAMESPACE_LABEL);
+  const replaced = namespace !== '' && other !== undefined;
+  const meant = replaced ? withoutNamespace(written) : written;
+  const { selector, understood } = parseSelector(meant, where, ciliumKey, problems);
   if (namespace === '') return { subject: selector, understood };
-  const own = selector.filter(({ scope }) => scope !== 'namespace');
-  if (own.length < selector.length) {
+  if (replaced && other !== namespace) {
     problems.warning(
       where,
       `The policy selects pods of its own namespace, ${namespace}; the namespace in it is ignored.`,
     );
   }
-  const subject: Selector = [namespaceIs(namespace), ...own];
+  const subject: Selector = [namespaceIs(namespace), ...selector];
   return { subject, understood };
+}
+
+const NAMESPACE_LABEL = 'k8s:io.kubernetes.pod.namespace';
+
+function withoutNamespace(selector: unknown): unknown {
+  const written = get(selector, 'matchLabels');
+  if (!isRecord(selector) || !isRecord(written)) return selector;
+  const { [NAMESPACE_LABEL]: _, ...others } = written;
+  return { ...selector, matchLabels: others };
 }
 
 /** Default: a direction with at least one rule, allow or deny. */

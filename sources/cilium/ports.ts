@@ -56,10 +56,15 @@ function portProtocol(value: unknown, field: string, direction: PolicyDirection,
   }
   const name =
     typeof raw === 'string' && /^(?=.*[a-zA-Z])[a-zA-Z0-9-]{1,15}$/.test(raw) ? raw.toLowerCase() : undefined;
-  if (name !== undefined) return namedPort(protocol, name, `${field}.port`, direction, problems);
-  const first = typeof raw === 'string' && /^[0-9]{1,5}$/.test(raw) ? Number(raw) : raw;
-  if (first === 0) return [{ protocol, first: 0, last: 65_535 }];
+  // Cilium reads a leading zero as octal: refused, since hardly anybody means that.
+  const first = typeof raw === 'string' && /^(0|[1-9][0-9]{0,4})$/.test(raw) ? Number(raw) : raw;
   const end = get(value, 'endPort') ?? 0;
+  if (end !== 0 && (name !== undefined || first === 0)) {
+    problems.error(`${field}.endPort`, `A range begins with a port number, not with ${quote(raw)}.`);
+    return [];
+  }
+  if (name !== undefined) return namedPort(protocol, name, `${field}.port`, direction, problems);
+  if (first === 0) return everyPortOf(protocol);
   if (!isPort(first)) {
     problems.error(`${field}.port`, `${quote(raw)} is not a port between 0 and 65535 ("0" means all).`);
     return [];
@@ -69,6 +74,12 @@ function portProtocol(value: unknown, field: string, direction: PolicyDirection,
     return [];
   }
   return [{ protocol, first, last: isPort(end) ? end : first }];
+}
+
+/** ANY means the protocols that have ports, so not ICMP. */
+function everyPortOf(protocol: Protocol): PortMatch[] {
+  const protocols = protocol === 'ANY' ? (['TCP', 'UDP', 'SCTP'] as const) : [protocol];
+  return protocols.map((one) => ({ protocol: one, first: 0, last: 65_535 }));
 }
 
 function protocolOf(value: unknown): Protocol | undefined {

@@ -29,7 +29,7 @@ export function directionRules(
   });
 }
 
-/** What is not understood is never wider: an allow is left out, a deny becomes one of everything. */
+/** What is not understood is never wider: an allow is left out, a deny or a restriction becomes a deny of everything. */
 function oneRule(
   rule: unknown,
   direction: PolicyDirection,
@@ -41,12 +41,22 @@ function oneRule(
 ): PolicyRule[] {
   const found = new Problems();
   const parsed = parseRule(rule, direction, deny, index, field, namespace, found);
-  const consequence = deny ? 'so the rule denies all.' : 'so the rule allows nothing.';
+  const consequence = deny || restricts(rule, direction) ? 'so the rule denies all.' : 'so the rule allows nothing.';
   for (const problem of found.list)
     problems.error(problem.field, `${problem.message.replace(/\.$/, '')}, ${consequence}`);
   const first = found.list[0];
   if (first === undefined) return [parsed];
-  return deny ? [denyAll(direction, index, `${first.field} is not supported`)] : [];
+  return deny || restricts(rule, direction) ? [denyAll(direction, index, `${first.field} is not supported`)] : [];
+}
+
+/** What a rule requires narrows every other rule for the same pods, so that leaving it out would allow more. */
+function restricts(rule: unknown, direction: PolicyDirection): boolean {
+  const required = get(rule, requires(direction));
+  return required !== undefined && !(Array.isArray(required) && required.length === 0);
+}
+
+function requires(direction: PolicyDirection): string {
+  return direction === 'ingress' ? 'fromRequires' : 'toRequires';
 }
 
 function parseRule(
@@ -62,7 +72,8 @@ function parseRule(
     problems.error(field, `A rule is an object, but this is ${quote(rule)}.`);
     return { direction, deny, index, peers: [], ports: [], reason: '' };
   }
-  for (const name of unknownFields(rule, [...peerFields(direction), 'toPorts'])) {
+  const harmless = restricts(rule, direction) ? [] : [requires(direction)];
+  for (const name of unknownFields(rule, [...peerFields(direction), 'toPorts', ...harmless])) {
     problems.error(`${field}.${name}`, `The field ${quote(name)} is not supported.`);
   }
   const ports = get(rule, 'toPorts');

@@ -5,12 +5,18 @@ import { transportProtocol } from './protocol.ts';
 /** Kubernetes' own default of `sessionAffinityConfig.clientIP.timeoutSeconds`. */
 const DEFAULT_AFFINITY_SECONDS = 10_800;
 
-/** Headless and ExternalName Services, and those without an address yet, give no fact. `externalIPs` are ignored. */
+/**
+ * Headless and ExternalName Services, and those without an address yet, give no fact. `externalIPs` are ignored: anybody
+ * who may write a Service could take any address with them (CVE-2020-8554).
+ */
 export function serviceFacts(object: unknown, problems: Problems): Fact[] {
   const type = text(get(object, 'spec', 'type')) || 'ClusterIP';
   const clusterIps = clusterAddresses(object, problems);
   if (type === 'ExternalName' || clusterIps.length === 0) return [];
   const reachable = type === 'NodePort' || type === 'LoadBalancer';
+  if (list(get(object, 'spec', 'externalIPs')).length > 0) {
+    problems.warning('spec.externalIPs', 'External IPs are not served; use a Service of type LoadBalancer.');
+  }
   return [
     {
       kind: 'service',
@@ -37,8 +43,16 @@ function clusterAddresses(object: unknown, problems: Problems) {
   );
 }
 
-/** Where `ipMode` is Proxy the load balancer must see the traffic itself. */
+/**
+ * Where `ipMode` is Proxy the load balancer must see the traffic itself. Source ranges narrow who may use the addresses
+ * and are not supported: then none is served.
+ */
 function loadBalancerAddresses(object: unknown, problems: Problems) {
+  const field = sourceRanges(object);
+  if (field !== undefined) {
+    problems.error(field, 'Source ranges are not supported, so the addresses of the load balancer are not served.');
+    return [];
+  }
   const entries = list(get(object, 'status', 'loadBalancer', 'ingress'));
   const values = entries.filter((e) => get(e, 'ipMode') !== 'Proxy').map((e) => get(e, 'ip'));
   return addresses(
@@ -46,6 +60,16 @@ function loadBalancerAddresses(object: unknown, problems: Problems) {
     'status.loadBalancer.ingress',
     problems,
   );
+}
+
+/** The annotation that means the same as `loadBalancerSourceRanges`, where that is not set. */
+export const SOURCE_RANGES = 'service.beta.kubernetes.io/load-balancer-source-ranges';
+
+function sourceRanges(object: unknown): string | undefined {
+  const ranges = get(object, 'spec', 'loadBalancerSourceRanges') ?? [];
+  if (!Array.isArray(ranges) || ranges.length > 0) return 'spec.loadBalancerSourceRanges';
+  const annotated = get(object, 'metadata', 'annotations', SOURCE_RANGES) ?? '';
+  return annotated === '' ? undefined : `metadata.annotations["${SOURCE_RANGES}"]`;
 }
 
 function servicePort(entry: unknown, index: number, reachable: boolean, problems: Problems): ServicePortFact[] {

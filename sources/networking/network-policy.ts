@@ -42,21 +42,22 @@ function policyPart(spec: Json, namespace: string, problems: Problems): PolicyPa
   const subject = [namespaceIs(namespace), ...selector];
   const unknown = unknownFields(spec, ['podSelector', 'policyTypes', 'ingress', 'egress']);
   for (const name of unknown) problems.error(`spec.${name}`, `The field ${quote(name)} is not known.`);
-  const field = understood ? unknown[0] : 'podSelector';
-  if (field !== undefined) {
+  const defaultDeny = policyTypes(spec, problems);
+  const switched = defaultDeny === undefined ? 'policyTypes' : unknown[0];
+  const field = understood ? switched : 'podSelector';
+  if (field !== undefined || defaultDeny === undefined) {
     // Which pods were meant is not known for sure: what is left of the selector selects too many rather than too few.
-    const reason = `spec.${field} is not understood`;
+    const reason = `spec.${field ?? 'policyTypes'} is not understood`;
     problems.error('spec', `The policy denies all for the pods that it selects, because ${reason}.`);
     return { subject, defaultDeny: DIRECTIONS, rules: DIRECTIONS.map((d) => denyAll(d, 0, reason)) };
   }
-  const defaultDeny = policyTypes(spec, problems);
   return { subject, defaultDeny, rules: defaultDeny.flatMap((d) => directionRules(spec, d, namespace, problems)) };
 }
 
 const DIRECTIONS = ['ingress', 'egress'] as const;
 
-/** Without policyTypes: always Ingress, and Egress if there are egress rules. */
-function policyTypes(spec: unknown, problems: Problems): readonly PolicyDirection[] {
+/** Without policyTypes: always Ingress, and Egress if there are egress rules. undefined: not understood. */
+function policyTypes(spec: unknown, problems: Problems): readonly PolicyDirection[] | undefined {
   const types = get(spec, 'policyTypes');
   const hasEgress = list(get(spec, 'egress')).length > 0;
   if (types === undefined || (Array.isArray(types) && types.length === 0)) {
@@ -68,8 +69,8 @@ function policyTypes(spec: unknown, problems: Problems): readonly PolicyDirectio
       ...(types.includes('Egress') ? (['egress'] as const) : []),
     ];
   }
-  problems.error('spec.policyTypes', 'policyTypes lists Ingress and Egress only; both directions are denied.');
-  return ['ingress', 'egress'];
+  problems.error('spec.policyTypes', 'policyTypes lists Ingress and Egress only.');
+  return undefined;
 }
 
 function directionRules(
