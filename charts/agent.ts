@@ -42,11 +42,16 @@ interface HostPath {
 
 function hostPaths(values: InstallValues): readonly HostPath[] {
   return [
+    // Sockets for the CNI binary and the CLI; what it allocated, to know it again after a restart.
     { name: 'run', path: '/run/weft', type: 'DirectoryOrCreate' },
+    // Pinned programs and maps, which go on while there is no agent.
     { name: 'bpf', path: '/sys/fs/bpf', type: 'Directory', propagation: 'Bidirectional' },
+    // Where the programs of Services are attached.
     { name: 'cgroup', path: values.cgroup ?? '/sys/fs/cgroup', type: 'Directory' },
+    // It installs itself as the node's CNI plugin.
     { name: 'cni-conf', path: '/etc/cni/net.d', type: 'DirectoryOrCreate' },
     { name: 'cni-bin', path: '/opt/cni/bin', type: 'DirectoryOrCreate' },
+    // The pods' network namespaces, made by the runtime.
     { name: 'netns', path: '/run/netns', type: 'DirectoryOrCreate', propagation: 'HostToContainer' },
   ];
 }
@@ -85,7 +90,11 @@ function daemonSet(values: InstallValues): object {
             readinessProbe: { ...probe('/readyz'), periodSeconds: 1, failureThreshold: 5 },
             livenessProbe: { ...probe('/healthz'), initialDelaySeconds: 10, periodSeconds: 10, failureThreshold: 3 },
             resources: { requests: { cpu: '50m', memory: '64Mi' } },
-            // Loading programs, entering nothing: the network and the kernel's maps are the node's.
+            // Privileged, because single capabilities are not enough: it sets sysctls of the node, and a runtime mounts
+            // /proc/sys read-only for all others; what it pins and mounts must outlive its pod, so bpffs is shared in
+            // both directions, which Kubernetes grants to privileged containers alone. Of the capabilities it uses
+            // BPF and PERFMON (load and verify programs), NET_ADMIN (attach them, links, routes), SYS_ADMIN (enter
+            // the pods' network namespaces).
             securityContext: { privileged: true, readOnlyRootFilesystem: true },
             volumeMounts: [
               ...paths.map((one) => ({

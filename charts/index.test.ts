@@ -18,6 +18,9 @@ interface Installed {
           readonly securityContext: object;
         }[];
         readonly securityContext?: object;
+        readonly priorityClassName: string;
+        readonly tolerations: readonly object[];
+        readonly volumes: readonly { readonly hostPath?: { readonly path: string } }[];
       };
     };
   };
@@ -73,11 +76,43 @@ describe('the install', () => {
 
   test('the operator runs without root, capabilities or a writable root file system', () => {
     const pod = one('Deployment', 'weft-operator').spec?.template?.spec;
-    expect(pod?.securityContext).toMatchObject({ runAsNonRoot: true });
+    expect(pod?.securityContext).toMatchObject({
+      runAsNonRoot: true,
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
     expect(pod?.containers[0]?.securityContext).toEqual({
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
       capabilities: { drop: ['ALL'] },
+    });
+  });
+
+  test('both run wherever there is a node, and are not the first to go where memory is short', () => {
+    for (const [kind, name, priority] of [
+      ['Deployment', 'weft-operator', 'system-cluster-critical'],
+      ['DaemonSet', 'weft-agent', 'system-node-critical'],
+    ] as const) {
+      expect(one(kind, name).spec?.template?.spec).toMatchObject({
+        priorityClassName: priority,
+        tolerations: [{ operator: 'Exists' }],
+      });
+    }
+  });
+
+  test('of the node the agent mounts what it owns, the operator nothing', () => {
+    const mounted = (kind: string, name: string): string[] =>
+      one(kind, name).spec?.template?.spec.volumes.flatMap(({ hostPath }) => hostPath?.path ?? []) ?? [];
+    expect(mounted('DaemonSet', 'weft-agent').sort()).toEqual([
+      '/etc/cni/net.d',
+      '/opt/cni/bin',
+      '/run/netns',
+      '/run/weft',
+      '/sys/fs/bpf',
+      '/sys/fs/cgroup',
+    ]);
+    expect(mounted('Deployment', 'weft-operator')).toEqual([]);
+    expect(one('DaemonSet', 'weft-agent').spec?.template?.spec.containers[0]?.securityContext).toMatchObject({
+      readOnlyRootFilesystem: true,
     });
   });
 

@@ -6,20 +6,20 @@ export interface PolicyRule {
   readonly resourceNames?: readonly string[];
 }
 
-const read = ['get', 'list', 'watch'] as const;
+const follow = ['list', 'watch'] as const;
 
-/** What the operator does in the whole cluster, and why: nothing else is granted. */
+/** What the operator does in the whole cluster, and why: nothing else is granted, and a test finds what is not used. */
 export const clusterRules: readonly PolicyRule[] = [
   // Facts.
-  { apiGroups: [''], resources: ['namespaces', 'nodes', 'pods', 'services'], verbs: read },
-  { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: read },
-  { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: read },
+  { apiGroups: [''], resources: ['namespaces', 'nodes', 'pods', 'services'], verbs: follow },
+  { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: follow },
+  { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: follow },
   {
     apiGroups: ['cilium.io'],
     resources: ['ciliumnetworkpolicies', 'ciliumclusterwidenetworkpolicies'],
-    verbs: read,
+    verbs: follow,
   },
-  { apiGroups: ['weft.dev'], resources: ['meshservices'], verbs: read },
+  { apiGroups: ['weft.dev'], resources: ['meshservices'], verbs: follow },
   // Conditions, by server-side apply.
   {
     apiGroups: ['cilium.io'],
@@ -43,6 +43,8 @@ export const namespaceRules: readonly PolicyRule[] = [
   // The CA's certificate, for agents to read. Applying what is absent creates it.
   { apiGroups: [''], resources: ['configmaps'], verbs: ['create'] },
   { apiGroups: [''], resources: ['configmaps'], resourceNames: ['weft-ca'], verbs: ['get', 'patch'] },
+  // Whether the agent whose token was shown still runs.
+  { apiGroups: [''], resources: ['pods'], verbs: ['get'] },
   // Where the replicas are.
   { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['create'] },
   {

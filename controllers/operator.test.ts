@@ -25,7 +25,7 @@ const eventKind = defineKind({
 let cluster: TestCluster;
 let running: RunningOperator;
 const agents: TestAgent[] = [];
-const timing = { patience: 1_500, impatience: 300, emptyService: 300 };
+const timing = { patience: 1_500, impatience: 300, emptyService: 300, emptySelector: 300 };
 
 beforeAll(async () => {
   cluster = await TestCluster.start();
@@ -252,6 +252,16 @@ describe('bad input', () => {
       metadata: { namespace: 'shop', name: 'core' },
       spec: { podSelector: { matchLabels: { app: 'none' } }, policyTypes: ['Ingress'] },
     });
+    await create(cluster.admin, networkPolicyKind, {
+      metadata: { namespace: 'shop', name: 'port-name' },
+      spec: { podSelector: { matchLabels: { app: 'api' } }, egress: [{ ports: [{ port: 'web' }] }] },
+    });
+    const outOfRange = [{ toPorts: [{ ports: [{ port: '70000', protocol: 'TCP' }] }] }];
+    await create(
+      cluster.admin,
+      ciliumNetworkPolicyKind,
+      policy('out-of-range', { endpointSelector: { matchLabels: { app: 'api' } }, ingress: outOfRange }),
+    );
     await create(cluster.admin, serviceKind, {
       metadata: { namespace: 'shop', name: 'empty' },
       spec: { selector: { app: 'none' }, ports: [{ port: 80 }] },
@@ -259,6 +269,7 @@ describe('bad input', () => {
     for (const [kind, name, namespace, word] of [
       [ciliumNetworkPolicyKind, 'layer-7', 'shop', /rules/],
       [ciliumNetworkPolicyKind, 'hostile', 'shop', /endpointSelector/],
+      [ciliumNetworkPolicyKind, 'out-of-range', 'shop', /ports\[0\].*70000.*65535/],
       [ciliumClusterwideNetworkPolicyKind, 'unknown-field', undefined, /fromMoon/],
     ] as const) {
       await eventually(async () =>
@@ -271,6 +282,20 @@ describe('bad input', () => {
     await eventually(async () =>
       expect((await notes('empty')).join('\n')).toMatch(/No ready pod is behind this Service/),
     );
+    // A NetworkPolicy has no conditions: events say it.
+    await eventually(async () =>
+      expect((await notes('port-name')).join('\n')).toMatch(/port name "web" is not supported/),
+    );
+    await eventually(async () =>
+      expect((await notes('core')).join('\n')).toMatch(/No pod of this namespace is selected/),
+    );
+    // What the API server refuses by itself, in its own words.
+    await expect(
+      create(cluster.admin, networkPolicyKind, {
+        metadata: { namespace: 'shop', name: 'refused' },
+        spec: { podSelector: {}, ingress: [{ ports: [{ port: 70000 }] }] },
+      }),
+    ).rejects.toThrow(/must be between 1 and 65535/);
     // Everything else keeps working.
     await create(
       cluster.admin,

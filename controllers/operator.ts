@@ -24,7 +24,7 @@ import { Publisher } from './serving/publisher.ts';
 import { AgentServer } from './serving/server.ts';
 import { StatusReconciler, type StatusTiming } from './status/status.ts';
 import type { CertificateAuthority } from './trust/ca.ts';
-import { loadRoot, publishRoot } from './trust/root.ts';
+import { loadRoot, publishRoot, rootProblem } from './trust/root.ts';
 import { operatorDnsName, ServingCertificate } from './trust/serving.ts';
 
 export interface WeftOperatorOptions {
@@ -40,11 +40,12 @@ export interface WeftOperatorOptions {
   readonly timing?: Partial<StatusTiming>;
   /** How long a stop may take, in milliseconds; by default 10,000. */
   readonly graceMs?: number;
+  /** How often the CA's Secret and ConfigMap are looked at, in milliseconds; by default 60,000. */
+  readonly rootCheckMs?: number;
 }
 
 /** Statuses that all replicas together write, in the whole cluster. */
 const STATUS_WRITES = { perSecond: 20, burst: 100 } as const;
-const ROOT_CHECK_MS = 60_000;
 const RETRY_MS = 2_000;
 
 /** The operator, all of its parts put together. */
@@ -199,6 +200,7 @@ export class WeftOperator {
       cache: this.#cache,
       reports: this.#reports,
       port,
+      clock: this.#clock,
       onAnswer: (answer) => {
         if (answer.rejected !== undefined) log(`node ${answer.view} rejected an update: ${answer.rejected}`);
         this.#observe();
@@ -247,12 +249,19 @@ export class WeftOperator {
   }
 
   async #keepRoot(authority: CertificateAuthority, stopping: AbortSignal): Promise<void> {
-    const { client, namespace, log } = this.#options;
+    const { client, namespace, log, rootCheckMs = 60_000 } = this.#options;
     const root = { client, namespace, now: () => this.#clock.now() };
     while (!stopping.aborted) {
-      await sleep(this.#clock, ROOT_CHECK_MS, stopping);
+      await sleep(this.#clock, rootCheckMs, stopping);
       if (stopping.aborted) return;
       try {
+        const problem = await rootProblem(authority, root);
+        if (problem !== undefined) {
+          // Two replicas with different CAs would take turns in the ConfigMap.
+          this.#broken = problem;
+          log(problem);
+          return;
+        }
         if (await publishRoot(authority, root)) log('ConfigMap weft-ca was written again: it was changed or deleted');
       } catch (thrown) {
         log(`ConfigMap weft-ca: ${asError(thrown).message}`);

@@ -180,4 +180,23 @@ describe('the certificate authority', () => {
     const { log } = await third;
     expect(log.join('\n')).toMatch(/Secret weft-system\/weft-ca holds no usable CA .*Restore it; or delete it/);
   });
+
+  test('that was deleted is made anew by the next replica; one that has the old one asks for a restart', async () => {
+    const old = await cluster.operator({ advertiseAddress: '192.0.2.4', rootCheckMs: 100 });
+    await cluster.admin.delete(secretKind, { namespace: 'weft-system', name: 'weft-ca' });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(old.operator.broken).toBeUndefined();
+    const fresh = await cluster.operator({ advertiseAddress: '192.0.2.5', rootCheckMs: 100 });
+    const made = await cluster.caPem();
+    expect(made).not.toBe(ca);
+    await eventually(() =>
+      expect(old.operator.broken).toMatch(/weft-ca holds another CA than this process started with/),
+    );
+    // The old one leaves the ConfigMap alone from then on.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(await cluster.caPem()).toBe(made);
+    expect(fresh.operator.broken).toBeUndefined();
+    await old.stop();
+    await fresh.stop();
+  });
 });

@@ -28,7 +28,8 @@ export function reportsService({ store, peerOf, log }: ReportsOptions): ReportsS
         try {
           store.receive(node, call, report);
           received++;
-          call.write({ received });
+          // Who does not read the answers is not read either: they would pile up here.
+          if (!call.write({ received })) call.pause().once('drain', () => call.resume());
         } catch (thrown) {
           if (!(thrown instanceof BadReport)) throw thrown;
           log(`report of node ${node} refused: ${thrown.message}`);

@@ -49,4 +49,32 @@ describe('reports of a node', () => {
     const resources = Array.from({ length: MAX_REPORTED + 1 }, (_, i) => ({ name: `x/${i}`, version: 'v', error: '' }));
     expect(() => new ReportStore().receive('n', {}, { ...full, resources })).toThrow(/100000 resources at most/);
   });
+
+  test.each([
+    ['a name that is too long', { resources: [{ name: 'x'.repeat(513), version: 'a', error: '' }] }],
+    ['a version that is too long', { resources: [{ name: 'x', version: 'a'.repeat(513), error: '' }] }],
+    ['a version of its own that is too long', { agentVersion: 'x'.repeat(513) }],
+    [
+      'a type of a condition that is too long',
+      { conditions: [{ type: 'x'.repeat(513), status: true, reason: '', message: '' }] },
+    ],
+    ['too many conditions', { conditions: Array(65).fill(full.conditions[0]) }],
+  ])('are refused whole with %s', (_what, more) => {
+    const [store, stream] = [new ReportStore(), {}];
+    store.receive('n', stream, full);
+    expect(() => store.receive('n', stream, { ...full, ...more })).toThrow(BadReport);
+    expect(store.get('n')).toMatchObject({ versions: new Map([['policyset/1', 'a']]), conditions: full.conditions });
+  });
+
+  test('keep no more of a sentence than anybody reads', () => {
+    const store = new ReportStore();
+    const long = { type: 'T', status: true, reason: 'R', message: 'm'.repeat(100_000) };
+    store.receive(
+      'n',
+      {},
+      { ...full, resources: [{ name: 'x', version: '', error: long.message }], conditions: [long] },
+    );
+    expect(store.get('n')?.conditions[0]?.message).toHaveLength(2048);
+    expect(store.get('n')?.errors.get('x')).toHaveLength(2048);
+  });
 });

@@ -20,6 +20,9 @@ export type ReportListener = (node: string) => void;
 /** Most resources that one node may report of: 250 pods and their policy sets, and errors, are far fewer. */
 export const MAX_REPORTED = 100_000;
 const MAX_SENTENCE = 2048;
+/** Longest name of a resource, of a version or of a condition, in characters: those that we serve are far shorter. */
+const MAX_NAME = 512;
+const MAX_CONDITIONS = 64;
 
 interface Held {
   stream: object | undefined;
@@ -61,9 +64,10 @@ export class ReportStore {
 
   /**
    * Takes in a report; `stream` is any object that stands for the stream that it came on.
-   * @throws BadReport if it can't be: the first report of a stream must be full
+   * @throws BadReport if it can't be: the first report of a stream must be full, and what a node may fill is bounded
    */
   receive(node: string, stream: object, report: NodeReport): void {
+    checkSizes(report);
     const known = this.#nodes.get(node);
     const continues = known !== undefined && known.stream === stream;
     if (!continues && !report.full) throw new BadReport('the first report of a stream must be full');
@@ -78,7 +82,7 @@ export class ReportStore {
     if (held.versions.size + held.errors.size > MAX_REPORTED) {
       throw new BadReport(`a node may report of ${MAX_REPORTED} resources at most`);
     }
-    if (report.full || report.conditions.length > 0) held.conditions = report.conditions;
+    if (report.full || report.conditions.length > 0) held.conditions = report.conditions.map(cut);
     held.synced = report.synced;
     this.#nodes.set(node, held);
     this.#tell(node);
@@ -100,6 +104,23 @@ export class ReportStore {
   #tell(node: string): void {
     for (const listener of [...this.#listeners]) listener(node);
   }
+}
+
+/** @throws BadReport */
+function checkSizes({ agentVersion, resources, conditions }: NodeReport): void {
+  if (conditions.length > MAX_CONDITIONS) throw new BadReport(`a node may have ${MAX_CONDITIONS} conditions at most`);
+  const names = [
+    agentVersion,
+    ...resources.flatMap(({ name, version }) => [name, version]),
+    ...conditions.flatMap(({ type, reason }) => [type, reason]),
+  ];
+  if (names.some((name) => name.length > MAX_NAME)) {
+    throw new BadReport(`a name, a version or a condition's type or reason may have ${MAX_NAME} characters`);
+  }
+}
+
+function cut(condition: NodeCondition): NodeCondition {
+  return { ...condition, message: condition.message.slice(0, MAX_SENTENCE) };
 }
 
 function emptyReport(stream: object, agentVersion: string): Held {

@@ -1,12 +1,14 @@
-import { Server, status } from '@grpc/grpc-js';
+import { Server, type ServerOptions, status } from '@grpc/grpc-js';
 import { BootstrapService, ReportsService } from '@weft/node-api';
 import { AdsServer, type AdsServerOptions, type Authorization, adsServerOptions, type ResourceCache } from '@weft/xds';
-import { sleep, systemClock } from 'kopf-ts';
+import { type Clock, sleep, systemClock } from 'kopf-ts';
 import { reportsService } from '../reports/service.ts';
 import type { ReportStore } from '../reports/store.ts';
 import { type BootstrapOptions, bootstrapService } from '../trust/bootstrap.ts';
+import type { Peer } from '../trust/ca.ts';
 import { peerOf } from '../trust/peer.ts';
 import type { ServingCertificate } from '../trust/serving.ts';
+import { type DoorLimits, door } from './door.ts';
 
 export interface AgentServerOptions extends Pick<AdsServerOptions, 'onAnswer' | 'onStream'> {
   readonly bootstrap: BootstrapOptions;
@@ -15,7 +17,19 @@ export interface AgentServerOptions extends Pick<AdsServerOptions, 'onAnswer' | 
   readonly reports: ReportStore;
   /** 0: any free one. */
   readonly port: number;
+  readonly clock: Clock;
+  readonly limits?: Partial<DoorLimits>;
 }
+
+/** A resuming agent names all that it holds, some 50 bytes each: room for 300,000 names. */
+const MAX_MESSAGE = 16 << 20;
+
+const serverOptions: ServerOptions = {
+  ...adsServerOptions,
+  'grpc.max_receive_message_length': MAX_MESSAGE,
+  'grpc.max_concurrent_streams': 32,
+  'grpc.max_connection_idle_ms': 60_000,
+};
 
 /** The one port that agents talk to: certificates, resources, reports. */
 export class AgentServer {
@@ -31,12 +45,15 @@ export class AgentServer {
 
   /** @throws Error if the port is taken */
   static async start(options: AgentServerOptions): Promise<AgentServer> {
-    const { bootstrap, cache, reports, onAnswer, onStream, port } = options;
+    const { bootstrap, cache, reports, onAnswer, onStream, port, clock, limits = {} } = options;
     const { authority, now, log } = bootstrap;
     const peer = peerOf(authority, now);
-    const server = new Server(adsServerOptions);
+    const openPath = BootstrapService.certify.path;
+    const interceptors = [door({ peerOf: peer, clock, log, openPath, limits })];
+    const server = new Server({ ...serverOptions, interceptors });
     const ads = new AdsServer({
       cache,
+      limits: { maxTypes: 4, maxNames: 500_000 },
       ...(onAnswer === undefined ? {} : { onAnswer }),
       ...(onStream === undefined ? {} : { onStream }),
       authorize: (call, nodeId): Authorization => {
@@ -66,7 +83,7 @@ export class AgentServer {
 }
 
 /** The certificate decides which node's state a client gets; what the client says of itself must agree. */
-function authorize(peer: { readonly node: string } | { readonly refused: string }, nodeId: string): Authorization {
+function authorize(peer: Peer, nodeId: string): Authorization {
   if ('refused' in peer) return { refused: { code: status.PERMISSION_DENIED, details: peer.refused } };
   if (peer.node === nodeId) return { view: peer.node };
   const details = `the certificate is of node ${peer.node}, and asks for node ${JSON.stringify(nodeId.slice(0, 253))}`;

@@ -40,9 +40,16 @@ export interface StatusTiming {
   readonly impatience: number;
   /** So long a Service may be without backends before an event says so. */
   readonly emptyService: number;
+  /** So long a policy of a kind without conditions may select no pods before an event says so. */
+  readonly emptySelector: number;
 }
 
-const DEFAULT_TIMING: StatusTiming = { patience: 5_000, impatience: 1_000, emptyService: 10_000 };
+const DEFAULT_TIMING: StatusTiming = {
+  patience: 5_000,
+  impatience: 1_000,
+  emptyService: 10_000,
+  emptySelector: 10_000,
+};
 
 /** Writes what the compiler and the nodes say into statuses and events. To be run by the leader only. */
 export class StatusReconciler {
@@ -112,6 +119,8 @@ export class StatusReconciler {
         return this.#policy(key, sourceKinds.CiliumClusterwideNetworkPolicy, object, signal);
       case 'MeshService':
         return this.#meshService(key, object, signal);
+      case 'NetworkPolicy':
+        return this.#networkPolicy(key, object);
       case 'Service':
         return this.#service(key, object);
       default:
@@ -167,23 +176,44 @@ export class StatusReconciler {
     return this.#say({ key, kind: sourceKinds.MeshService, object, existing, wanted, progress, signal, fields });
   }
 
+  /** It has no conditions: events say what those of other kinds say. */
+  #networkPolicy(key: string, object: SourceObject): WorkResult | undefined {
+    const state = this.#options.model.policies.get(key);
+    const ineffective = state?.ineffective.map(({ message }) => ({ reason: 'Ineffective', note: message })) ?? [];
+    return this.#remarkEmpty(key, object, ineffective, state?.pods === 0, this.#timing.emptySelector, {
+      reason: 'SelectsNoPods',
+      note:
+        'No pod of this namespace is selected, so the policy protects nothing now; a pod that it selects has it in ' +
+        'force before it has a network. Compare spec.podSelector with the labels of the pods that it is meant for.',
+    });
+  }
+
   #service(key: string, object: SourceObject): WorkResult | undefined {
-    const { model, clock } = this.#options;
-    const name = key.slice('Service/'.length);
-    if (!model.emptyServices.has(name)) {
-      this.#emptySince.delete(key);
-      this.#remark(key, object, []);
-      return undefined;
-    }
-    const since = this.#emptySince.get(key) ?? clock.monotonic();
-    this.#emptySince.set(key, since);
-    const left = since + this.#timing.emptyService - clock.monotonic();
-    if (left > 0) return { requeueAfterMs: left };
-    const note =
-      'No ready pod is behind this Service, so connections to it are refused. Compare its selector with the labels ' +
-      'of the pods that it is meant for, and look at their readiness probes.';
-    this.#remark(key, object, [{ reason: 'NoEndpoints', note }]);
-    return undefined;
+    const empty = this.#options.model.emptyServices.has(key.slice('Service/'.length));
+    return this.#remarkEmpty(key, object, [], empty, this.#timing.emptyService, {
+      reason: 'NoEndpoints',
+      note:
+        'No ready pod is behind this Service, so connections to it are refused. Compare its selector with the labels ' +
+        'of the pods that it is meant for, and look at their readiness probes.',
+    });
+  }
+
+  /** Says `others`, and `remark` once the object was empty for `afterMs`. */
+  #remarkEmpty(
+    key: string,
+    object: SourceObject,
+    others: readonly Remark[],
+    empty: boolean,
+    afterMs: number,
+    remark: Remark,
+  ): WorkResult | undefined {
+    const now = this.#options.clock.monotonic();
+    const since = empty ? (this.#emptySince.get(key) ?? now) : undefined;
+    if (since === undefined) this.#emptySince.delete(key);
+    else this.#emptySince.set(key, since);
+    const left = since === undefined ? 0 : since + afterMs - now;
+    this.#remark(key, object, since === undefined || left > 0 ? others : [...others, remark]);
+    return left > 0 ? { requeueAfterMs: left } : undefined;
   }
 
   /** Says what is wrong with the object itself, and `more`, in events. */

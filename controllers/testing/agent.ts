@@ -51,6 +51,8 @@ export function certify(
   });
 }
 
+type ReportStream = ClientDuplexStream<NodeReport, ReportAck>;
+
 /** A light agent: holds what it is served, and reports what it is told to report. */
 export class TestAgent {
   readonly resources = new Map<string, { readonly version: string; readonly resource: NodeResource }>();
@@ -61,14 +63,16 @@ export class TestAgent {
   lastBatchSize = 0;
   readonly #node: string;
   readonly #ads: AdsClient;
-  readonly #reports: ReportsClient;
-  readonly #stream: ClientDuplexStream<NodeReport, ReportAck>;
+  /** One to each replica. */
+  readonly #reports: readonly { readonly client: ReportsClient; readonly stream: ReportStream }[];
   #automatic: boolean;
   /** What it says failed, by resource name. */
   readonly failures = new Map<string, string>();
 
   constructor(options: {
     readonly port: number;
+    /** Ports of further replicas: resources come from any of them, reports go to all. */
+    readonly others?: readonly number[];
     readonly certificate: CertifyResponse;
     readonly keys: Keys;
     /** What it says of itself; by default the truth. */
@@ -84,12 +88,16 @@ export class TestAgent {
     );
     this.#node = options.node ?? certificate.node;
     this.#automatic = options.automatic ?? true;
-    this.#reports = new ReportsClient(`127.0.0.1:${port}`, tls, channel);
-    this.#stream = this.#reports.report();
-    this.#stream.on('error', () => {});
-    this.#stream.on('data', () => {});
+    const targets = [port, ...(options.others ?? [])].map((each) => `127.0.0.1:${each}`);
+    this.#reports = targets.map((target) => {
+      const client = new ReportsClient(target, tls, channel);
+      const stream = client.report();
+      stream.on('error', () => {});
+      stream.on('data', () => {});
+      return { client, stream };
+    });
     this.#ads = new AdsClient({
-      targets: [`127.0.0.1:${port}`],
+      targets,
       credentials: () => tls,
       channelOptions: channel,
       node: { id: this.#node },
@@ -121,7 +129,7 @@ export class TestAgent {
   }
 
   send(report: NodeReport): void {
-    this.#stream.write(report);
+    for (const { stream } of this.#reports) if (stream.writable) stream.write(report);
   }
 
   /** From now on it reports by itself, or no more. */
@@ -130,8 +138,10 @@ export class TestAgent {
   }
 
   async stop(): Promise<void> {
-    this.#stream.cancel();
-    this.#reports.close();
+    for (const { client, stream } of this.#reports) {
+      stream.cancel();
+      client.close();
+    }
     await this.#ads.stop();
   }
 }

@@ -180,7 +180,11 @@ export class TestCluster {
   }
 
   /** An agent on a node, from its pod to its streams. */
-  async agent(node: string, port: number, options: { readonly automatic?: boolean } = {}): Promise<TestAgent> {
+  async agent(
+    node: string,
+    port: number,
+    options: { readonly automatic?: boolean; readonly others?: readonly number[] } = {},
+  ): Promise<TestAgent> {
     const name = `weft-agent-${node}-${randomBytes(3).toString('hex')}`;
     const pod = await this.addPod({ namespace: NAMESPACE, name, node, account: 'weft-agent' });
     const keys = newKeys();

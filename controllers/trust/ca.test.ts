@@ -1,6 +1,14 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { agentOf, CertificateAuthority, createCa, LEAF_LIFETIME_MS, parsePublicKey } from './ca.ts';
+import {
+  agentOf,
+  CA_LIFETIME_MS,
+  CertificateAuthority,
+  createCa,
+  type KeyedCertificate,
+  LEAF_LIFETIME_MS,
+  parsePublicKey,
+} from './ca.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 
@@ -9,7 +17,7 @@ function spki(namedCurve = 'P-256'): Buffer {
 }
 
 async function authority(): Promise<CertificateAuthority> {
-  return CertificateAuthority.load(await createCa(NOW));
+  return CertificateAuthority.load(await createCa(NOW), NOW);
 }
 
 describe('the built-in CA', () => {
@@ -17,7 +25,10 @@ describe('the built-in CA', () => {
     const ca = await authority();
     const leaf = new X509Certificate(await ca.issueAgent('node-a.example', spki(), NOW));
     expect(leaf.subjectAltName).toBe('URI:spiffe://cluster.local/weft/agent/node-a.example');
-    expect(agentOf(leaf.raw, ca.certificate, NOW)).toEqual({ node: 'node-a.example' });
+    expect(agentOf(leaf.raw, ca.certificate, NOW)).toEqual({
+      node: 'node-a.example',
+      until: NOW + LEAF_LIFETIME_MS,
+    });
     expect(leaf.ca).toBe(false);
   });
 
@@ -58,7 +69,43 @@ describe('the built-in CA', () => {
 
   test('a key and a certificate that do not belong together are not loaded', async () => {
     const [one, other] = [await createCa(NOW), await createCa(NOW)];
-    await expect(CertificateAuthority.load({ ...one, keyPem: other.keyPem })).rejects.toThrow(/do not belong together/);
+    await expect(CertificateAuthority.load({ ...one, keyPem: other.keyPem }, NOW)).rejects.toThrow(
+      /do not belong together/,
+    );
+  });
+
+  test.each([
+    ['has no certificate', (pair: KeyedCertificate) => ({ ...pair, certificatePem: '' }), 'the certificate is missing'],
+    ['has no key', (pair: KeyedCertificate) => ({ ...pair, keyPem: '' }), 'the private key is missing'],
+    [
+      'has another text for a key',
+      (pair: KeyedCertificate) => ({ ...pair, keyPem: 'x' }),
+      'the private key is not valid PEM',
+    ],
+    [
+      'has its key where the certificate belongs',
+      (pair: KeyedCertificate) => ({ ...pair, certificatePem: pair.keyPem }),
+      'the certificate is not valid PEM',
+    ],
+    [
+      'has a key of another kind',
+      (pair: KeyedCertificate) => ({
+        ...pair,
+        keyPem: String(generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })),
+      }),
+      'the private key is not a P-256 key',
+    ],
+  ])('a CA that %s is not loaded, and the sentence names the part', async (_what, damage, sentence) => {
+    await expect(CertificateAuthority.load(damage(await createCa(NOW)), NOW)).rejects.toThrow(sentence);
+  });
+
+  test('a CA that has expired, or is no CA, is not loaded', async () => {
+    const pair = await createCa(NOW);
+    await expect(CertificateAuthority.load(pair, NOW + CA_LIFETIME_MS + 1000)).rejects.toThrow(
+      /has expired on 2035-12-30/,
+    );
+    const leaf = await (await authority()).issueOperator('x.example', NOW);
+    await expect(CertificateAuthority.load(leaf, NOW)).rejects.toThrow('the certificate is not that of a CA');
   });
 
   test('only P-256 keys get a certificate', () => {

@@ -67,10 +67,17 @@ export class CertificateAuthority {
     this.#key = key;
   }
 
-  /** @throws Error with a sentence if the pair is damaged, does not fit together, or is no CA */
-  static async load({ certificatePem, keyPem }: KeyedCertificate): Promise<CertificateAuthority> {
-    const certificate = new X509Certificate(certificatePem);
-    const key = createPrivateKey(keyPem);
+  /**
+   * `now`: milliseconds since the epoch.
+   * @throws Error with a sentence if the pair is damaged, does not fit together, has expired, or is no CA
+   */
+  static async load({ certificatePem, keyPem }: KeyedCertificate, now: number): Promise<CertificateAuthority> {
+    const certificate = parsed('the certificate', certificatePem, (pem) => new X509Certificate(pem));
+    const key = parsed('the private key', keyPem, createPrivateKey);
+    if (key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') throw new Error('the private key is not a P-256 key');
+    if (now > certificate.validToDate.getTime()) {
+      throw new Error(`the certificate has expired on ${certificate.validToDate.toISOString()}`);
+    }
     if (!certificate.ca) throw new Error('the certificate is not that of a CA');
     if (!certificate.checkPrivateKey(key)) throw new Error('key and certificate do not belong together');
     const der = key.export({ type: 'pkcs8', format: 'der' });
@@ -122,6 +129,16 @@ export class CertificateAuthority {
   }
 }
 
+/** What is wrong with a PEM text is told without the library's own words, which name functions and not mistakes. */
+function parsed<T>(what: string, pem: string, parse: (pem: string) => T): T {
+  if (pem === '') throw new Error(`${what} is missing`);
+  try {
+    return parse(pem);
+  } catch {
+    throw new Error(`${what} is not valid PEM`);
+  }
+}
+
 const TRUST_DOMAIN = 'cluster.local';
 export const OPERATOR_URI = `spiffe://${TRUST_DOMAIN}/weft/operator`;
 const AGENT_URI = `spiffe://${TRUST_DOMAIN}/weft/agent/`;
@@ -130,12 +147,18 @@ export function agentUri(node: string): string {
   return `${AGENT_URI}${node}`;
 }
 
-/** The node of whose agent a certificate is, or why it is none that `ca` stands for. `now`: ms since the epoch. */
-export function agentOf(
-  raw: Uint8Array,
-  ca: X509Certificate,
-  now: number,
-): { readonly node: string } | { readonly refused: string } {
+/** What a client's certificate says. */
+export type Peer =
+  | {
+      /** On which its agent runs. */
+      readonly node: string;
+      /** The certificate's end, in milliseconds since the epoch. */
+      readonly until: number;
+    }
+  | { readonly refused: string };
+
+/** Whose agent's certificate this is, or why it is none that `ca` stands for. `now`: ms since the epoch. */
+export function agentOf(raw: Uint8Array, ca: X509Certificate, now: number): Peer {
   let certificate: X509Certificate;
   try {
     certificate = new X509Certificate(raw);
@@ -152,7 +175,7 @@ export function agentOf(
   const name = certificate.subjectAltName ?? '';
   const node = name.startsWith(`URI:${AGENT_URI}`) ? name.slice(`URI:${AGENT_URI}`.length) : '';
   if (!/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(node)) return { refused: "the certificate is not an agent's" };
-  return { node };
+  return { node, until: certificate.validToDate.getTime() };
 }
 
 /** The key of a request for a certificate, checked; throws a sentence if it is not a P-256 key in SPKI form. */

@@ -1,13 +1,12 @@
-import type { CertificateAuthority } from './ca.ts';
-import { agentOf } from './ca.ts';
+import { agentOf, type CertificateAuthority, type Peer } from './ca.ts';
 
 /** A call as far as its client's certificate is concerned. */
 interface AuthenticatedCall {
-  getAuthContext(): { readonly sslPeerCertificate?: { readonly raw: Buffer } } | null;
+  getAuthContext(): { readonly sslPeerCertificate?: { readonly raw: Buffer } | undefined } | null;
 }
 
 /** The node whose agent is at the other end of a call, by its certificate alone. */
-export type PeerOf = (call: AuthenticatedCall) => { readonly node: string } | { readonly refused: string };
+export type PeerOf = (call: AuthenticatedCall) => Peer;
 
 /** TLS itself showed that the client holds the key; whether the certificate is one of ours is checked here. */
 export function peerOf(authority: CertificateAuthority, now: () => number): PeerOf {

@@ -21,14 +21,14 @@ export interface RootOptions {
 export async function loadRoot(options: RootOptions): Promise<CertificateAuthority> {
   const { client, namespace, now } = options;
   const found = await find(options);
-  if (found !== undefined) return parse(found, namespace);
+  if (found !== undefined) return parse(found, options);
   const secret = secretOf(await createCa(now()), namespace);
   try {
-    return await parse(await client.create(secretKind, secret), namespace);
+    return await parse(await client.create(secretKind, secret), options);
   } catch (error) {
     if (!(error instanceof KubeError && error.isAlreadyExists)) throw error;
     // Another replica was faster.
-    return parse(await client.get(secretKind, { namespace, name: CA_NAME }), namespace);
+    return parse(await client.get(secretKind, { namespace, name: CA_NAME }), options);
   }
 }
 
@@ -45,6 +45,17 @@ export async function publishRoot(authority: CertificateAuthority, options: Root
   const data = { 'ca.crt': authority.certificatePem };
   await client.apply(configMapKind, { metadata, data }, { fieldManager: 'weft-operator' });
   return true;
+}
+
+/**
+ * Why a process that goes on with `authority` has to be restarted: the Secret holds another CA now. Undefined where it
+ * holds the same, or is gone: a 404 may be stray, and whichever replica starts next makes a new one.
+ */
+export async function rootProblem(authority: CertificateAuthority, options: RootOptions): Promise<string | undefined> {
+  const found = await find(options);
+  const pem = found?.data?.['tls.crt'];
+  if (pem === undefined || Buffer.from(pem, 'base64').toString() === authority.certificatePem) return undefined;
+  return `Secret ${options.namespace}/${CA_NAME} holds another CA than this process started with; it has to be restarted`;
 }
 
 async function find({ client, namespace }: RootOptions): Promise<Secret | undefined> {
@@ -65,10 +76,10 @@ function secretOf({ certificatePem, keyPem }: KeyedCertificate, namespace: strin
   };
 }
 
-async function parse(secret: Secret, namespace: string): Promise<CertificateAuthority> {
+async function parse(secret: Secret, { namespace, now }: RootOptions): Promise<CertificateAuthority> {
   const decode = (name: string): string => Buffer.from(secret.data?.[name] ?? '', 'base64').toString();
   try {
-    return await CertificateAuthority.load({ certificatePem: decode('tls.crt'), keyPem: decode('tls.key') });
+    return await CertificateAuthority.load({ certificatePem: decode('tls.crt'), keyPem: decode('tls.key') }, now());
   } catch (thrown) {
     throw new Error(
       `Secret ${namespace}/${CA_NAME} holds no usable CA (${asError(thrown).message}). Restore it; or delete it, and ` +
