@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { defineKind, type KubeClient, type KubeObject } from 'kopf-ts';
+import { z } from 'zod';
 import { ApiServer } from '../packages/kopf-ts/test/apiserver.ts';
-import { ciliumCrds, kinds, weftCrds } from './index.ts';
+import { FaultyProxy } from '../packages/kopf-ts/test/faulty-proxy.ts';
+import { ciliumCrds, kinds, meshServiceSpec, weftCrds } from './index.ts';
 import type { CustomResourceDefinition } from './schema/crd.ts';
 
 let server: ApiServer;
@@ -27,10 +29,33 @@ afterAll(async () => {
   await server?.stop();
 });
 
-/** The object in namespace default, as the API server stored it. */
+/** The object in namespace default, as the API server stored it; unknown fields are refused, as for kubectl. */
 function create(path: string, object: KubeObject | object): Promise<Readonly<Record<string, unknown>>> {
-  return client.raw({ method: 'POST', path, body: object });
+  return client.raw({ method: 'POST', path, query: { fieldValidation: 'Strict' }, body: object });
 }
+
+/** What `kubectl get` prints: the titles of the columns, and the cells of each row by the object's name. */
+async function tableOf(path: string): Promise<{ columns: string[]; rows: Record<string, unknown[]> }> {
+  const proxy = await FaultyProxy.start(server.config());
+  try {
+    const address = proxy.config().getCurrentCluster()?.server ?? '';
+    const Accept = 'application/json;as=Table;v=v1;g=meta.k8s.io';
+    return tableSchema.parse(await (await fetch(`${address}${path}`, { headers: { Accept } })).json());
+  } finally {
+    await proxy.stop();
+  }
+}
+const tableSchema = z
+  .object({
+    columnDefinitions: z.array(z.object({ name: z.string() })),
+    rows: z.array(
+      z.object({ cells: z.array(z.unknown()), object: z.object({ metadata: z.object({ name: z.string() }) }) }),
+    ),
+  })
+  .transform(({ columnDefinitions, rows }) => ({
+    columns: columnDefinitions.map(({ name }) => name),
+    rows: Object.fromEntries(rows.map(({ cells, object }) => [object.metadata.name, cells])),
+  }));
 
 async function served(name: string): Promise<KubeCondition[]> {
   for (;;) {
@@ -65,6 +90,60 @@ describe.each(kinds)('$kind', (kind) => {
   });
 });
 
+test('kubectl finds the kinds by short name and by category', async () => {
+  await Promise.all([...weftCrds, ...ciliumCrds].map((crd) => served(crd.metadata.name)));
+  const weft = await client.raw({ method: 'GET', path: '/apis/weft.dev/v1alpha1' });
+  expect(weft.resources).toContainEqual(
+    expect.objectContaining({ name: 'meshservices', shortNames: ['meshsvc'], categories: ['weft'] }),
+  );
+  const cilium = await client.raw({ method: 'GET', path: '/apis/cilium.io/v2' });
+  for (const [name, shortName] of [
+    ['ciliumnetworkpolicies', 'cnp'],
+    ['ciliumclusterwidenetworkpolicies', 'ccnp'],
+  ])
+    expect(cilium.resources).toContainEqual(
+      expect.objectContaining({
+        name,
+        shortNames: expect.arrayContaining([shortName]),
+        categories: expect.arrayContaining(['weft']),
+      }),
+    );
+});
+
+test('kubectl get prints what a MeshService does and whether it is ready, with the reason in the wide form', async () => {
+  await served('meshservices.weft.dev');
+  const path = '/apis/weft.dev/v1alpha1/namespaces/default/meshservices';
+  const [example] = kinds.flatMap(({ examples }) => examples);
+  await create(path, { ...example?.object, metadata: { name: 'printed' } });
+  const condition = {
+    type: 'Ready',
+    status: 'False',
+    reason: 'NoService',
+    message: 'there is no Service of this name',
+    lastTransitionTime: '2026-01-01T00:00:00Z',
+  };
+  await client.raw({
+    method: 'PATCH',
+    path: `${path}/printed/status`,
+    contentType: 'application/merge-patch+json',
+    body: { status: { conditions: [condition] } },
+  });
+  const { columns, rows } = await tableOf(path);
+  expect(columns).toEqual(['Name', 'Algorithm', 'Affinity', 'Ready', 'Reason', 'Age']);
+  expect(rows.printed?.slice(0, 5)).toEqual(['printed', 'Maglev', 'ClientIP', 'False', 'NoService']);
+});
+
+test('what the API server stores is what the TypeScript type says, defaults included', async () => {
+  await served('meshservices.weft.dev');
+  for (const { object } of kinds.flatMap(({ examples }) => examples)) {
+    const stored = await create('/apis/weft.dev/v1alpha1/namespaces/default/meshservices', {
+      ...object,
+      metadata: { generateName: 'typed-' },
+    });
+    expect(stored.spec).toEqual(meshServiceSpec.parse(object.spec));
+  }
+});
+
 test('the defaults of a MeshService are filled in, and none that its own rules forbid', async () => {
   await served('meshservices.weft.dev');
   const stored = await create('/apis/weft.dev/v1alpha1/namespaces/default/meshservices', {
@@ -87,4 +166,12 @@ test('fields of a Cilium policy that nobody knows survive in spec and specs', as
     specs: [rule],
   });
   expect(stored).toMatchObject({ spec: rule, specs: [rule] });
+  const clusterwide = await create('/apis/cilium.io/v2/ciliumclusterwidenetworkpolicies', {
+    apiVersion: 'cilium.io/v2',
+    kind: 'CiliumClusterwideNetworkPolicy',
+    metadata: { name: 'moon' },
+    spec: rule,
+    specs: [rule],
+  });
+  expect(clusterwide).toMatchObject({ spec: rule, specs: [rule] });
 });

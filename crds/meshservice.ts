@@ -123,6 +123,21 @@ export const meshService: KindDefinition = {
       refused: /spec\.loadBalancing\.algorithm.*supported values: "Random", "Maglev"/,
     },
     {
+      title: 'an unknown kind of affinity',
+      object: example('api', { affinity: { type: 'Cookie' } }),
+      refused: /spec\.affinity\.type.*supported values: "None", "ClientIP"/,
+    },
+    {
+      title: 'a time-out in words',
+      object: example('api', { affinity: { type: 'ClientIP', timeoutSeconds: '10m' } }),
+      refused: /spec\.affinity\.timeoutSeconds.*must be of type integer: "string"/,
+    },
+    {
+      title: 'a misspelt field',
+      object: example('api', { loadBalancing: { algoritm: 'Maglev' } }),
+      refused: /unknown field "spec\.loadBalancing\.algoritm"/,
+    },
+    {
       title: 'a name that no Service can have',
       object: example('api.v1', {}),
       refused: /the name must be that of a Service in the same namespace/,

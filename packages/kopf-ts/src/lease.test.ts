@@ -14,9 +14,14 @@ class LeaseServer {
   #lease: Lease | undefined;
   #version = 0;
   readonly #clock: VirtualClock;
+  writes = 0;
 
   constructor(clock: VirtualClock) {
     this.#clock = clock;
+  }
+
+  get holder(): string | undefined {
+    return this.#lease?.spec?.holderIdentity;
   }
 
   /** @param weather delay in ms on each way, or undefined where the message is lost */
@@ -33,6 +38,7 @@ class LeaseServer {
       return answer;
     };
     const store = (object: KubeObject): Lease => {
+      this.writes++;
       this.#lease = { ...object, metadata: { ...object.metadata, resourceVersion: String(++this.#version) } };
       return this.#lease;
     };
@@ -123,6 +129,50 @@ test('a process that was stopped for longer than its lease knows before any of i
   expect(leadership?.holds()).toBe(true);
   wall = 11_000;
   expect(leadership?.holds()).toBe(false);
+  stop.abort();
+  await clock.advance(5000);
+  await running;
+});
+
+test('a stop in the middle of a renewal gives the lease back nevertheless', async () => {
+  const clock = new VirtualClock();
+  const server = new LeaseServer(clock);
+  const stop = new AbortController();
+  let leading = false;
+  const running = new LeaderElection({ ...options, clock, identity: 'a', client: server.client(() => 100) }).run(
+    stop.signal,
+    async ({ stopping }) => {
+      leading = true;
+      await new Promise<void>((resolve) => stopping.addEventListener('abort', () => resolve()));
+    },
+  );
+  await clock.advance(1000);
+  const { writes } = server;
+  // The renewal has arrived, its answer is still under way.
+  while (server.writes === writes) await clock.advance(10);
+  stop.abort();
+  await clock.advance(2000);
+  await running;
+  expect([leading, server.holder]).toEqual([true, '']);
+});
+
+test('work that ends at once, or fails, does not take and give back the lease without pause', async () => {
+  const clock = new VirtualClock();
+  const server = new LeaseServer(clock);
+  const stop = new AbortController();
+  let terms = 0;
+  const running = new LeaderElection({
+    ...options,
+    clock,
+    random: () => 0,
+    identity: 'a',
+    client: server.client(() => 0),
+  }).run(stop.signal, async () => {
+    if (++terms > 100) stop.abort();
+    throw new Error('no');
+  });
+  await clock.advance(20_000);
+  expect(terms).toBe(11);
   stop.abort();
   await clock.advance(5000);
   await running;

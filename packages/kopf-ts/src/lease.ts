@@ -1,4 +1,4 @@
-import type { KubeClient } from './client/client.ts';
+import type { KubeClient, RequestOptions } from './client/client.ts';
 import { type Clock, type Random, sleep, systemClock } from './clock.ts';
 import { asError, KubeError, logFailure, type OnError } from './errors.ts';
 import { microTime } from './events.ts';
@@ -101,7 +101,8 @@ export class LeaderElection {
       const begun = this.#instant();
       const taken = await this.#try(signal);
       if (taken && this.#elapsed(begun) < this.#deadlineMs) await this.#term(begun, signal, lead, kill);
-      else await sleep(this.#clock, this.#retryMs * (1 + 0.2 * (this.#options.random ?? Math.random)()), signal);
+      // After a term too: a `lead` that returns at once must not take and give back the lease without end.
+      await sleep(this.#clock, this.#retryMs * (1 + 0.2 * (this.#options.random ?? Math.random)()), signal);
     }
   }
 
@@ -174,7 +175,7 @@ export class LeaderElection {
     }
   }
 
-  async #find(request: { readonly signal: AbortSignal; readonly timeoutMs: number }): Promise<Lease | undefined> {
+  async #find(request: RequestOptions): Promise<Lease | undefined> {
     const { client, namespace, name } = this.#options;
     try {
       return await client.get(leaseKind, { namespace, name }, request);
@@ -212,9 +213,24 @@ export class LeaderElection {
   }
 
   async #release(): Promise<void> {
+    const request = { timeoutMs: 2_000, retries: 0 };
+    try {
+      if (await this.#giveBack(request)) return;
+      // A renewal that was cut off by the end of the term may have been stored: what we know is too old then.
+      const found = await this.#find(request);
+      if (found === undefined) return;
+      this.#observe(found);
+      await this.#giveBack(request);
+    } catch (thrown) {
+      this.#report(thrown);
+    }
+  }
+
+  /** False if the lease is not as we last saw it. */
+  async #giveBack(request: Pick<RequestOptions, 'timeoutMs' | 'retries'>): Promise<boolean> {
     const { client, namespace, name, identity } = this.#options;
     const lease = this.#lease;
-    if (lease?.spec?.holderIdentity !== identity) return;
+    if (lease?.spec?.holderIdentity !== identity) return true;
     const spec = {
       ...lease.spec,
       holderIdentity: '',
@@ -223,9 +239,11 @@ export class LeaderElection {
     };
     const metadata = { namespace, name, resourceVersion: lease.metadata.resourceVersion ?? '' };
     try {
-      this.#observe(await client.replace(leaseKind, { metadata, spec }, { timeoutMs: 2_000, retries: 0 }));
+      this.#observe(await client.replace(leaseKind, { metadata, spec }, request));
+      return true;
     } catch (thrown) {
-      if (!(thrown instanceof KubeError && (thrown.isConflict || thrown.isNotFound))) this.#report(thrown);
+      if (thrown instanceof KubeError && (thrown.isConflict || thrown.isNotFound)) return false;
+      throw thrown;
     }
   }
 

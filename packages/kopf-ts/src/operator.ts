@@ -54,6 +54,7 @@ export class Operator {
   readonly #options: OperatorOptions;
   readonly #clock: Clock;
   readonly #onError: OnError;
+  readonly #election: LeaderElection | undefined;
   readonly #watchers: Mirror[] = [];
   readonly #services: Service[] = [];
   readonly #leaderServices: Service[] = [];
@@ -64,6 +65,16 @@ export class Operator {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#onError = options.onError ?? logFailure;
+    const { client, leaderElection, random = Math.random } = options;
+    // Here rather than when it is run: times that do not fit together are the caller's mistake.
+    if (leaderElection !== undefined)
+      this.#election = new LeaderElection({
+        ...leaderElection,
+        client,
+        clock: this.#clock,
+        random,
+        onError: this.#onError,
+      });
   }
 
   /** Whether this replica is the leader; without leader election always while it runs. */
@@ -125,9 +136,18 @@ export class Operator {
     ]);
     await aborted(signal);
     await this.#within(acting, kill);
-    await this.#within(Promise.all(this.#atStop.map((task) => task())), kill);
+    await this.#within(Promise.all(this.#atStop.map((task) => this.#lastWord(task))), kill);
     watching.abort();
     await Promise.all(watchers);
+  }
+
+  /** One that fails must not keep the others from being waited for. */
+  async #lastWord(task: () => Promise<void>): Promise<void> {
+    try {
+      await task();
+    } catch (thrown) {
+      this.#onError({ step: 'stop', subject: 'operator', error: asError(thrown) });
+    }
   }
 
   async #lead(signal: AbortSignal, kill: AbortSignal): Promise<void> {
@@ -138,18 +158,11 @@ export class Operator {
         this.#leading = false;
       });
     };
-    if (this.#options.leaderElection === undefined) {
+    if (this.#election === undefined) {
       await services(signal, kill);
       return;
     }
-    const election = new LeaderElection({
-      ...this.#options.leaderElection,
-      client: this.#options.client,
-      clock: this.#clock,
-      random: this.#options.random ?? Math.random,
-      onError: this.#onError,
-    });
-    await election.run(
+    await this.#election.run(
       signal,
       async (leadership) => {
         leadership.signal.addEventListener('abort', () => {

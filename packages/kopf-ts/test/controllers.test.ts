@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import {
+  addFinalizer,
   type Condition,
   type Controller,
   conditionsOf,
@@ -11,6 +12,7 @@ import {
   type KubeObject,
   Operator,
   objectController,
+  removeFinalizer,
   StatusWriter,
   type Store,
   TemporaryError,
@@ -110,6 +112,24 @@ test('an object with a finalizer stays until its cleanup has succeeded', async (
   blocked = false;
   await until('the end', async () => (await client.list(configMaps, { namespace })).length === 0);
   expect(failures).toEqual([]);
+});
+
+test('finalizers are never written over those of others, nor on a namesake that was made since', async () => {
+  const namespace = await newNamespace('stale');
+  const stale = await client.create(configMaps, configMap(namespace, 'a', 1));
+  await client.patch(configMaps, stale.metadata, { metadata: { finalizers: ['example.dev/theirs'] } });
+  await expect(addFinalizer(client, configMaps, stale, 'example.dev/mine')).rejects.toThrow(TemporaryError);
+  const seen = await client.get(configMaps, stale.metadata);
+  const both = await addFinalizer(client, configMaps, seen, 'example.dev/mine');
+  expect(both.metadata.finalizers).toEqual(['example.dev/theirs', 'example.dev/mine']);
+  await removeFinalizer(client, configMaps, both, 'example.dev/mine');
+  await removeFinalizer(client, configMaps, await client.get(configMaps, stale.metadata), 'example.dev/theirs');
+  await client.delete(configMaps, stale.metadata);
+  // Gone already is as good as removed.
+  await removeFinalizer(client, configMaps, both, 'example.dev/mine');
+  await client.create(configMaps, configMap(namespace, 'a', 2));
+  await expect(addFinalizer(client, configMaps, both, 'example.dev/mine')).rejects.toThrow(TemporaryError);
+  expect((await client.get(configMaps, stale.metadata)).metadata.finalizers).toBeUndefined();
 });
 
 test('a handler that fails is called again, and sees the newest object', async () => {

@@ -95,6 +95,25 @@ test('a store follows what is created, changed and deleted, and holds only what 
   expect([broken, failures, watcher.stats.lists, watcher.stats.events]).toEqual([[], [], 1, 3]);
 });
 
+test('bookmarks move the place of a quiet kind on, and no subscriber hears of them', async () => {
+  const quiet = await namespaceWith('quiet', 2);
+  const busy = await namespaceWith('busy', 1);
+  // The API server sends one two seconds before it ends a watch.
+  const watcher = watch(admin, quiet, { watchSeconds: [6, 6] });
+  let told = 0;
+  watcher.store.subscribe(() => told++);
+  await watcher.store.ready;
+  const { metadata } = await admin.patch(configMaps, { namespace: busy, name: 'base-0' }, { data: { n: '1' } });
+  let n = 1;
+  await until('the place to move', async () => {
+    // It sends none before its cache of the kind has seen an event.
+    await admin.patch(configMaps, { namespace: busy, name: 'base-0' }, { data: { n: String(++n) } });
+    return BigInt(watcher.stats.resourceVersion ?? '0') >= BigInt(metadata.resourceVersion ?? '');
+  });
+  const { lists, events, bookmarks } = watcher.stats;
+  expect([lists, events, bookmarks > 0, told, failures]).toEqual([1, 0, true, 1, []]);
+}, 90_000);
+
 test('1,000 watches cut at random bytes lose no event, repeat none, and never show half a list', async () => {
   const namespace = await namespaceWith('cut', 20);
   const proxy = await CuttingProxy.start(server.port);

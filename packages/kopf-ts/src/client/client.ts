@@ -1,6 +1,6 @@
 import type http from 'node:http';
 import type { KubeConfig } from '@kubernetes/client-node';
-import { type Clock, sleep, systemClock } from '../clock.ts';
+import { type Clock, type Random, sleep, systemClock } from '../clock.ts';
 import { asError, KubeError } from '../errors.ts';
 import { apiVersion, type Kind, type KubeObject, kindName, type ObjectRef, pathOf } from '../kind.ts';
 import { type Connection, Credentials } from './credentials.ts';
@@ -11,7 +11,7 @@ import { readEvents, type WatchEvent } from './watch-stream.ts';
 
 export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Give up after so many milliseconds without the whole answer; by default 30,000. */
+  /** Give up a try after so many milliseconds without the whole answer; by default 30,000. */
   readonly timeoutMs?: number;
   /** How often a 429 is waited out and repeated; by default 10. */
   readonly retries?: number;
@@ -59,6 +59,7 @@ export interface ApplyOptions extends WriteOptions {
 
 export interface ClientOptions {
   readonly clock?: Clock;
+  readonly random?: Random;
 }
 
 /**
@@ -68,9 +69,11 @@ export interface ClientOptions {
 export class KubeClient {
   readonly #credentials: Credentials;
   readonly #clock: Clock;
+  readonly #random: Random;
 
   constructor(config: KubeConfig, options: ClientOptions = {}) {
     this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? Math.random;
     this.#credentials = new Credentials(config, this.#clock);
   }
 
@@ -218,7 +221,9 @@ export class KubeClient {
         return await this.#exchange(request, options);
       } catch (error) {
         if (!(error instanceof KubeError) || error.status !== 429 || attempt >= retries) throw error;
-        await sleep(this.#clock, error.retryAfterMs ?? 1000, options.signal);
+        // Everyone was told the same Retry-After: the jitter on top keeps them from coming back together.
+        const delay = (error.retryAfterMs ?? 1000) * (1 + 0.5 * this.#random());
+        await sleep(this.#clock, delay, options.signal);
         if (options.signal?.aborted) throw error;
       }
     }
@@ -285,14 +290,16 @@ function typed(kind: Kind, object: KubeObject): KubeObject {
 
 function pageOf(body: Json, what: string): Page {
   const metadata = isJson(body.metadata) ? body.metadata : {};
-  const items = body.items ?? [];
+  // Go writes an empty list as null.
+  const items = body.items === null ? [] : body.items;
   const { resourceVersion } = metadata;
-  if (!Array.isArray(items) || typeof resourceVersion !== 'string') {
+  // One that can't be read must not pass for one that is gone.
+  if (!Array.isArray(items) || !items.every(isKubeObject) || typeof resourceVersion !== 'string') {
     throw new KubeError({ status: 0, reason: 'BadResponse', message: `${what}: the answer is not a list` });
   }
   const token = metadata.continue;
   return {
-    items: items.filter(isKubeObject),
+    items,
     resourceVersion,
     continue: typeof token === 'string' && token !== '' ? token : undefined,
   };

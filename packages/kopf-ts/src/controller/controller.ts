@@ -19,13 +19,18 @@ export function source<T>(store: Store<T>, keysOf: (object: T) => readonly strin
   return {
     ready: store.ready,
     start(enqueue) {
-      const all = (objects: Iterable<T | undefined>): void => {
-        for (const object of objects) if (object !== undefined) for (const key of keysOf(object)) enqueue(key);
-      };
-      return store.subscribe((changes: ChangeSet<T>) => {
-        all(changes.deletes);
-        all(changes.previous);
-        all(changes.upserts);
+      return store.subscribe(({ deletes, previous, upserts }: ChangeSet<T>) => {
+        const errors: unknown[] = [];
+        for (const object of [...deletes, ...previous, ...upserts]) {
+          if (object === undefined) continue;
+          try {
+            for (const key of keysOf(object)) enqueue(key);
+          } catch (error) {
+            errors.push(error);
+          }
+        }
+        // Only now: the store reports it, and the keys of the other objects must not be lost with it.
+        if (errors.length > 0) throw errors[0];
       });
     },
   };

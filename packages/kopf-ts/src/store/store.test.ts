@@ -122,3 +122,35 @@ test('objects that are the same to the reader make no change set and stay the sa
   apply([{ type: 'upsert', entry: entryOf({ ...first, version: '2' }) }]);
   expect([told, store.get('a')]).toEqual([1, first]);
 });
+
+test('an index whose function throws for an object, or a `same` that throws, stops no commit', () => {
+  const errors: unknown[] = [];
+  const { store, replace, apply } = createStore<Thing>({
+    name: 'things',
+    same: () => {
+      throw new Error('same');
+    },
+    onListenerError: (error) => errors.push(error),
+  });
+  const index = store.index(({ key, labels }) => {
+    if (key === 'bad') throw new Error('index');
+    return labels;
+  });
+  const told: string[][] = [];
+  store.subscribe(({ upserts }) => told.push(upserts.map(({ key }) => key)));
+  const [bad, good] = ['bad', 'good'].map((key) => entryOf({ key, labels: ['x'], version: '1' }));
+  if (bad === undefined || good === undefined) throw new Error('unreachable');
+  replace([bad, good]);
+  expect([store.isReady, store.size, index.keys('x'), told]).toEqual([true, 2, ['good'], [['bad', 'good']]]);
+  apply([{ type: 'upsert', entry: { ...good, version: '2' } }]);
+  expect([told.at(-1), errors.map(String)]).toEqual([['good'], ['Error: index', 'Error: same']]);
+});
+
+test('a subscriber that another one unsubscribes hears nothing more, not even of the same commit', () => {
+  const { store, replace } = createStore<Thing>({ name: 'things', onListenerError: failOnError });
+  let told = 0;
+  store.subscribe(() => end());
+  const end = store.subscribe(() => told++);
+  replace([]);
+  expect(told).toBe(0);
+});

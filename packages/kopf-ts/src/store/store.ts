@@ -28,7 +28,10 @@ export interface Store<T> {
   /** All objects, in no particular order. */
   list(): IterableIterator<T>;
   keys(): IterableIterator<string>;
-  /** An index that is kept up to date; `valuesOf` says under which values an object is found. */
+  /**
+   * An index that is kept up to date; `valuesOf` says under which values an object is found. One for which it throws is
+   * reported and found under none.
+   */
   index(valuesOf: (object: T) => readonly string[]): StoreIndex<T>;
   /**
    * Calls `listener` with everything that is there (if the store is ready), and then with each change set, after the
@@ -52,7 +55,7 @@ export interface StoreOptions<T> {
   readonly name: string;
   /** Objects that are the same in this sense make no change set; by default the same resource version. */
   readonly same?: ((before: T, after: T) => boolean) | undefined;
-  /** Gets what a listener threw; the other listeners are called nevertheless. */
+  /** Gets what a listener, `same` or an index's function threw; the commit goes on nevertheless. Must not throw. */
   readonly onListenerError: (error: unknown) => void;
 }
 
@@ -77,6 +80,16 @@ export function createStore<T>(options: StoreOptions<T>): StoreWriter<T> {
   const { promise: ready, resolve: becomeReady } = Promise.withResolvers<void>();
   let isReady = false;
 
+  /** What readers hand in may throw; a commit must not stop half-way because of it. */
+  const guarded = <R>(ask: () => R, otherwise: R): R => {
+    try {
+      return ask();
+    } catch (error) {
+      options.onListenerError(error);
+      return otherwise;
+    }
+  };
+
   const store: Store<T> = {
     name: options.name,
     ready,
@@ -92,7 +105,7 @@ export function createStore<T>(options: StoreOptions<T>): StoreWriter<T> {
     },
     keys: () => held.keys(),
     index(valuesOf) {
-      const index = new StoreIndex<T>(valuesOf, store.get);
+      const index = new StoreIndex<T>((object) => guarded(() => valuesOf(object), []), store.get);
       for (const [key, { object }] of held) index.put(key, object);
       indexes.add(index);
       return index;
@@ -105,13 +118,8 @@ export function createStore<T>(options: StoreOptions<T>): StoreWriter<T> {
     },
   };
 
-  const notify = (listener: Listener<T>, changes: ChangeSet<T>): void => {
-    try {
-      listener(changes);
-    } catch (error) {
-      options.onListenerError(error);
-    }
-  };
+  const notify = (listener: Listener<T>, changes: ChangeSet<T>): void => guarded(() => listener(changes), undefined);
+  const same = (before: T, after: T): boolean => guarded(() => options.same?.(before, after) ?? false, false);
 
   /** Writes `next` (undefined: nothing) under each key, and tells what that changed. */
   const commit = (next: ReadonlyMap<string, Held<T> | undefined>): void => {
@@ -126,7 +134,7 @@ export function createStore<T>(options: StoreOptions<T>): StoreWriter<T> {
         deletes.push(before.object);
       } else {
         if (before?.version === after.version) continue;
-        if (before !== undefined && options.same?.(before.object, after.object)) {
+        if (before !== undefined && same(before.object, after.object)) {
           // Keep the object that readers already hold, but remember which version it stands for.
           held.set(key, { version: after.version, object: before.object });
           continue;
@@ -141,7 +149,8 @@ export function createStore<T>(options: StoreOptions<T>): StoreWriter<T> {
     isReady = true;
     if (first || upserts.length > 0 || deletes.length > 0) {
       const changes = { upserts, previous, deletes };
-      for (const listener of [...listeners]) notify(listener, changes);
+      // A copy: whoever subscribes meanwhile got everything already; who was unsubscribed meanwhile gets nothing more.
+      for (const listener of [...listeners]) if (listeners.has(listener)) notify(listener, changes);
     }
     if (first) becomeReady();
   };

@@ -41,6 +41,9 @@ export interface WatcherStats {
   readonly errors: number;
 }
 
+/** A watch that lived so long was a good one, even if nothing happened in it; in milliseconds. */
+const provenMs = 30_000;
+
 /** A list that takes longer than the server keeps its snapshot can't be read in pages; after so many tries ask for all. */
 const pagedTries = 2;
 
@@ -96,7 +99,6 @@ export class Watcher<T extends KubeObject, S> {
     this.#state = state;
     if (list === undefined) return;
     this.#counts.lists++;
-    this.#attempt = 0;
     this.#writer.replace(list);
   }
 
@@ -113,6 +115,7 @@ export class Watcher<T extends KubeObject, S> {
       timeoutMs: 60_000,
       retries: 0,
     });
+    if (signal.aborted) return;
     const entries = page.items.flatMap((item) => this.#entry(item) ?? []);
     this.#advance({ type: 'page', entries, resourceVersion: page.resourceVersion, next: page.continue });
   }
@@ -125,10 +128,15 @@ export class Watcher<T extends KubeObject, S> {
     this.#advance({ type: 'opened' });
     this.#counts.watches++;
     const selection = { namespace, labelSelector, fieldSelector };
-    for await (const events of client.watch(kind, { ...selection, resourceVersion, timeoutSeconds, signal })) {
-      if (signal.aborted) return;
-      this.#attempt = 0;
-      this.#store(events);
+    try {
+      for await (const events of client.watch(kind, { ...selection, resourceVersion, timeoutSeconds, signal })) {
+        if (signal.aborted) return;
+        this.#attempt = 0;
+        this.#store(events);
+      }
+    } finally {
+      // A whole list is no progress: where each watch from it is refused, lists too must become rare.
+      if (this.#clock.monotonic() - begun >= provenMs) this.#attempt = 0;
     }
     this.#advance({ type: 'closed' });
     // An orderly end needs no pause; a server that ends every watch at once does.
