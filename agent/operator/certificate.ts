@@ -6,6 +6,8 @@ import { BootstrapClient, type CertifyResponse } from '@weft/node-api';
 export interface Identity {
   readonly credentials: ChannelCredentials;
   readonly ca: string;
+  /** The published CA by which the operator was known when it issued this. */
+  readonly verifiedBy: string;
   /** When to ask for the next one, ms since the epoch. */
   readonly renewAt: number;
 }
@@ -38,6 +40,7 @@ export async function certify(options: CertifyOptions): Promise<Identity> {
   return {
     credentials: credentials.createSsl(Buffer.from(ca), key, Buffer.from(response.certificatePem)),
     ca,
+    verifiedBy: options.ca,
     renewAt: from + (to - from) / 2,
   };
 }

@@ -97,7 +97,9 @@ export class OperatorLink {
   }
 
   async #renew(operators: Operators): Promise<void> {
-    if (this.#identity && Date.now() < this.#identity.renewAt) return;
+    // After a change of the CA the old certificate opens nothing any more.
+    const { verifiedBy, renewAt } = this.#identity ?? { verifiedBy: undefined, renewAt: 0 };
+    if (verifiedBy === operators.ca && Date.now() < renewAt) return;
     const token = readFileSync(this.#options.tokenFile, 'utf8').trim();
     const problems: string[] = [];
     for (const target of operators.targets) {

@@ -3,6 +3,7 @@ import type { PolicyState } from '../../reconcilers/index.ts';
 import type { FactCollector } from '../facts/collector.ts';
 import type { Model } from '../model.ts';
 import type { ReportStore } from '../reports/store.ts';
+import { resolvedRefs, serviceState } from '../status/conditions.ts';
 import { policyProgress, sharedProgress } from '../status/progress.ts';
 
 /** How many of those concerned enforce the newest state, and which do not. */
@@ -75,7 +76,7 @@ export interface StatusSnapshot {
 export interface SnapshotOptions {
   readonly model: Model;
   readonly reports: ReportStore;
-  readonly collector: Pick<FactCollector, 'objects'>;
+  readonly collector: Pick<FactCollector, 'object' | 'objects'>;
   readonly accepted: (node: string, name: string, revision: number) => boolean;
   readonly operator: () => OperatorSnapshot;
 }
@@ -142,6 +143,9 @@ export function meshServiceSnapshots({ model, collector, accepted }: SnapshotOpt
       const key = `${metadata.namespace ?? ''}/${metadata.name}`;
       const revision = model.serviceRevisions.get(key);
       const resource = `service/${key}`;
+      const service = resolvedRefs(serviceState(collector.object(`Service/${key}`)));
+      const unresolved: readonly Problem[] =
+        service.status === 'True' ? [] : [{ severity: 'error', field: 'metadata.name', message: service.message }];
       const progress = sharedProgress(resource, model.nodes, model, (node) =>
         revision === undefined ? false : accepted(node, resource, revision),
       );
@@ -150,7 +154,7 @@ export function meshServiceSnapshots({ model, collector, accepted }: SnapshotOpt
         name: metadata.name,
         generation: metadata.generation ?? 0,
         nodes: enforcement(progress),
-        problems: model.problems.get(`MeshService/${key}`) ?? [],
+        problems: [...(model.problems.get(`MeshService/${key}`) ?? []), ...unresolved],
       };
     })
     .sort((a, b) => compare(`${a.namespace}/${a.name}`, `${b.namespace}/${b.name}`));

@@ -1,10 +1,13 @@
 import type { ConditionInput } from 'kopf-ts';
 import type { Problem } from '../../reconcilers/facts.ts';
+import type { SourceObject } from '../facts/collector.ts';
 import type { Missing, Progress } from './progress.ts';
 
 /** Longest message that the API server takes is 32,768 characters; nobody reads that much. */
 const MAX_MESSAGE = 4096;
 const NAMED_NODES = 5;
+
+export type ServiceState = 'found' | 'absent' | 'headless';
 
 /** Conditions of a policy of a kind that has any. */
 export function policyConditions(input: {
@@ -23,7 +26,7 @@ export function policyConditions(input: {
 export function meshServiceConditions(input: {
   readonly problems: readonly Problem[];
   /** The Service of the same name and namespace exists and has a cluster IP. */
-  readonly service: 'found' | 'absent' | 'headless';
+  readonly service: ServiceState;
   readonly progress: Progress;
 }): ConditionInput[] {
   const acceptance = accepted(input.problems);
@@ -50,7 +53,7 @@ function accepted(problems: readonly Problem[]): ConditionInput {
   return { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'All fields are understood.' };
 }
 
-function resolvedRefs(service: 'found' | 'absent' | 'headless'): ConditionInput {
+export function resolvedRefs(service: ServiceState): ConditionInput {
   const type = 'ResolvedRefs';
   switch (service) {
     case 'found':
@@ -117,4 +120,12 @@ export function sentences(problems: readonly Problem[]): string {
 
 export function sentence({ field, message }: Problem): string {
   return field === '' ? message : `${field}: ${message}`;
+}
+
+/** Whether a MeshService's Service is there, with a cluster IP. */
+export function serviceState(service: SourceObject | undefined): ServiceState {
+  if (service === undefined) return 'absent';
+  const spec = 'spec' in service && typeof service.spec === 'object' && service.spec !== null ? service.spec : {};
+  const clusterIP = 'clusterIP' in spec ? spec.clusterIP : undefined;
+  return typeof clusterIP === 'string' && clusterIP !== '' && clusterIP !== 'None' ? 'found' : 'headless';
 }

@@ -15,7 +15,7 @@ import type { Problem } from '../../reconcilers/facts.ts';
 import type { FactCollector, SourceObject } from '../facts/collector.ts';
 import { type SourceKindName, sourceKindNames, sourceKinds } from '../kinds.ts';
 import type { Model } from '../model.ts';
-import { meshServiceConditions, policyConditions, sentence } from './conditions.ts';
+import { meshServiceConditions, policyConditions, sentence, serviceState } from './conditions.ts';
 import { type Remark, Remarks } from './events.ts';
 import { StatusLedger } from './ledger.ts';
 import { type Progress, policyProgress, sharedProgress } from './progress.ts';
@@ -271,11 +271,4 @@ function kindNameOf(key: string): SourceKindName | undefined {
 function problemsOf(model: Model, key: string): readonly Problem[] {
   const all = [...(model.problems.get(key) ?? []), ...(model.policies.get(key)?.problems ?? [])];
   return [...new Map(all.map((problem) => [sentence(problem), problem])).values()];
-}
-
-function serviceState(service: SourceObject | undefined): 'found' | 'absent' | 'headless' {
-  if (service === undefined) return 'absent';
-  const spec = 'spec' in service && typeof service.spec === 'object' && service.spec !== null ? service.spec : {};
-  const clusterIP = 'clusterIP' in spec ? spec.clusterIP : undefined;
-  return typeof clusterIP === 'string' && clusterIP !== '' && clusterIP !== 'None' ? 'found' : 'headless';
 }

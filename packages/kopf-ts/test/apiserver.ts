@@ -85,6 +85,7 @@ export class ApiServer {
       `--service-account-key-file=${sa}`,
       `--service-account-signing-key-file=${sa}`,
       '--service-cluster-ip-range=10.96.0.0/24',
+      '--allow-privileged=true',
       '--authorization-mode=RBAC',
       '--disable-admission-plugins=ServiceAccount',
       '--endpoint-reconciler-type=none',
