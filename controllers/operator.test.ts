@@ -326,6 +326,9 @@ describe('a MeshService', () => {
         expect.objectContaining({ type: 'Ready', status: 'False', reason: 'ServiceNotFound' }),
       );
     }, 40_000);
+    expect(running.operator.snapshot().meshServices).toMatchObject([
+      { name: 'api', problems: [{ severity: 'error', message: expect.stringMatching(/^There is no Service/) }] },
+    ]);
     await create(cluster.admin, serviceKind, {
       metadata: { namespace: 'shop', name: 'api' },
       spec: { selector: { app: 'api' }, ports: [{ port: 80, targetPort: 8080 }] },

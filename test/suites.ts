@@ -13,8 +13,6 @@ export interface Suite {
   readonly kind: 'command' | 'cargo' | 'jest';
   readonly command: (context: Context) => readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Runs only when it is named. */
-  readonly onRequest?: true;
 }
 
 const node = 'node_modules/.bin/node';
@@ -70,7 +68,7 @@ export const suites: readonly Suite[] = [
     kind: 'cargo',
     command: () => ['npm', 'run', 'test:native', '--silent', '-w', 'datapath-native'],
   },
-  { ...jest('cluster', 'the local Kubernetes', ['/test/cluster/'], [], true), onRequest: true },
-  { ...jest('e2e', 'Weft on the local Kubernetes', ['/test/e2e/'], [], true), onRequest: true },
-  { ...jest('bare', 'the build on a bare Debian', ['/test/bare/'], [], true), onRequest: true },
+  jest('cluster', 'the local Kubernetes', ['/test/cluster/'], [], true),
+  jest('e2e', 'Weft on the local Kubernetes', ['/test/e2e/'], [], true),
+  jest('bare', 'npm run up on a bare Debian', ['/test/bare/'], [], true),
 ];

@@ -7,7 +7,7 @@ import { delimiter, dirname, join } from 'node:path';
 
 export interface Exit {
   readonly code: number | null;
-  /** The last 20,000 characters. */
+  /** The last 60,000 characters. */
   readonly output: string;
 }
 
@@ -16,7 +16,7 @@ function run(command: string, args: readonly string[], stdin?: 'inherit'): Promi
     const child = spawn(command, args, { stdio: [stdin ?? 'ignore', 'pipe', 'pipe'] });
     let output = '';
     const take = (chunk: Buffer): void => {
-      output = (output + chunk.toString('utf8')).slice(-20_000);
+      output = (output + chunk.toString('utf8')).slice(-60_000);
     };
     child.stdout?.on('data', take);
     child.stderr?.on('data', take);
