@@ -39,6 +39,7 @@ suite(`an agent on a node${reason === undefined ? '' : ` (skipped: ${reason})`}`
       afterRestart: 'open',
       del: {},
       podsLeft: 1,
+      links: 4,
     });
     expect(seen['frontend']).toMatchObject({
       ips: [{ address: '10.244.1.2/32' }, { address: 'fd00:10:244:1::2/128' }],
@@ -48,11 +49,41 @@ suite(`an agent on a node${reason === undefined ? '' : ` (skipped: ${reason})`}`
         ok: {
           decisions: [
             { direction: 'egress', reason: 'no-policy' },
-            { direction: 'ingress', verdict: 'allow', rule: { policy: 'CiliumNetworkPolicy/shop/api-from-frontend' } },
+            {
+              direction: 'ingress',
+              verdict: 'allow',
+              enforced: true,
+              rule: { policy: 'CiliumNetworkPolicy/shop/api-from-frontend' },
+            },
           ],
         },
       },
     ]);
+    const denied = {
+      direction: 'ingress',
+      pod: 'shop/api',
+      verdict: 'deny',
+      reason: 'default-deny',
+      enforced: true,
+      defaultDeny: ['CiliumNetworkPolicy/shop/api-from-frontend'],
+    };
+    expect(seen['explainedRemote']).toMatchObject([
+      { ok: { decisions: [{ ...denied, peer: '10.244.2.9', kind: 'pod', class: '0000000000000002' }] } },
+    ]);
+    // Behind the Service is port 8080, of a pod elsewhere and of one here.
+    expect(seen['explainedService']).toMatchObject([
+      {
+        ok: {
+          decisions: [
+            { direction: 'egress', pod: 'shop/frontend', reason: 'no-policy', peer: '10.244.1.3' },
+            denied,
+            { direction: 'egress', pod: 'shop/frontend', reason: 'no-policy', peer: '10.244.2.9' },
+          ],
+        },
+      },
+    ]);
+    expect(seen['explainedEmpty']).toEqual([{ error: expect.stringContaining('has no backends') }]);
+    expect(seen['explainedStrangers']).toEqual([{ error: expect.stringContaining('is a pod of this node') }]);
     expect(seen['deniedFlows']).toMatchObject([
       {
         ok: {
@@ -63,7 +94,12 @@ suite(`an agent on a node${reason === undefined ? '' : ` (skipped: ${reason})`}`
       },
     ]);
     expect(seen['reported']).toContainEqual({ name: 'policyset/1234567890abcd01', error: '' });
-    expect(seen['agentDown']).toMatchObject({ allowed: 'open', add: { failed: expect.stringContaining('code') } });
+    expect(seen['agentDown']).toMatchObject({
+      allowed: 'open',
+      add: { failed: expect.stringContaining('code') },
+      del: {},
+    });
+    expect(seen['stranger']).toContain('only root may ask for networks');
     expect(seen['nft']).toContain('meta mark & 0x00200000 == 0x00200000 masquerade');
     expect(seen['routes']).toContainEqual(expect.stringContaining('10.244.2.0/24 via 10.250.7.2'));
   }, 60_000);

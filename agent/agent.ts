@@ -114,14 +114,12 @@ export class Agent {
     });
   }
 
-  /** Takes one batch of the operator; never throws: what a resource is wrong in goes into the reports. */
+  /** Takes one batch of the operator; what a resource is wrong in goes into the reports. Throws if the disk is full. */
   onBatch(batch: ClientBatch): Promise<void> {
     return this.#serial.run(async () => {
       if (this.#stopped) throw new Error('the agent is stopping');
       const names = [...batch.upserts.map(({ name }) => name), ...batch.deletes];
-      const outcomes = this.#running
-        ? await this.#running.tables.applyBatch(batch.upserts, batch.deletes)
-        : this.#remember(batch);
+      const outcomes = await this.#take(batch);
       this.#complete = true;
       if (names.length > LARGE_BATCH) releaseMemorySoon();
       this.flows.rules(names, this.store);
@@ -135,6 +133,20 @@ export class Agent {
       this.#running.pods.changed();
       if (names.some((name) => name.startsWith('node/'))) await this.#syncRoutes();
     });
+  }
+
+  /** A batch that can't be kept on disk is not applied: the stream ends with an error and brings it again. */
+  async #take(batch: ClientBatch): Promise<Outcome[]> {
+    try {
+      const outcomes = this.#running
+        ? await this.#running.tables.applyBatch(batch.upserts, batch.deletes)
+        : this.#remember(batch);
+      this.#problem('State', undefined);
+      return outcomes;
+    } catch (error) {
+      this.#problem('State', `what the operator says is not applied: ${messageOf(error)}`);
+      throw error;
+    }
   }
 
   /** Without a datapath: it needs the node's addresses, which come with the first batch. */
@@ -194,6 +206,7 @@ export class Agent {
         podCidrs: () => ownNode(this.store, flags.nodeName)?.podCidrs ?? [],
         mtu: flags.mtu || underlay.mtu - OVERHEAD,
         exclusive: (task) => this.#serial.run(task),
+        onAdded: releaseMemorySoon,
         onRemoved: (pod) => this.flows.left(pod.slot),
       });
       this.flows.rules(this.store.names('policyset/'), this.store);
@@ -209,6 +222,7 @@ export class Agent {
     }
     await this.#prepareHost(underlay.name);
     this.#reportAll();
+    releaseMemorySoon();
     if (datapath.adopted)
       this.#timers.push(
         setTimeout(
@@ -267,7 +281,7 @@ export class Agent {
     await this.#running.pods.removeStale(await addon.links());
     await this.#prepareHost(this.#running.underlay);
     this.#reportAll();
-    if (this.store.size > LARGE_BATCH) releaseMemorySoon();
+    releaseMemorySoon();
   }
 
   async #watchBudgets(): Promise<void> {
@@ -277,6 +291,7 @@ export class Agent {
     const full = use.filter(({ name, entries, budget }) => !lru.test(name) && entries > 0.8 * budget);
     const text = full.map(({ name, entries, budget }) => `${name} holds ${entries} of at most ${budget} entries`);
     this.#problem('MapBudget', text.join('; ') || undefined);
+    releaseMemorySoon();
   }
 
   #problem(type: string, message: string | undefined): void {

@@ -135,6 +135,9 @@ export declare class Datapath {
   readonly adopted: boolean;
   /** Attaches both tcx programs to the host side of a pod's veth and pins the links. Idempotent. */
   attachPod(ifindex: number): Promise<void>;
+  /** The same for a list; a long one has the kernel expedite its grace periods meanwhile. Rejects at the first device
+   * that fails. */
+  attachPods(ifindexes: readonly number[]): Promise<void>;
   /** Removes the pinned links of a device that may be gone already. */
   detachPod(ifindex: number): Promise<void>;
   /** ifindexes with pinned links. */
@@ -165,6 +168,8 @@ export declare class Datapath {
 }
 
 /** pid, uid and gid of the other end of a connected unix socket (SO_PEERCRED). */
+/** Gives freed memory back to the system, and lets go of program code, which comes back as it is used. */
+export declare function releaseMemory(): Promise<void>;
 export declare function peerCredentials(fd: number): { pid: number; uid: number; gid: number };
 
 export interface Link {

@@ -73,7 +73,11 @@ export class Datapath {
   }
 
   async attachPod(ifindex) {
-    await this.#native.attachPod(ifindex);
+    await this.#native.attachPods([ifindex]);
+  }
+
+  async attachPods(ifindexes) {
+    await this.#native.attachPods(ifindexes);
   }
 
   async detachPod(ifindex) {
@@ -148,5 +152,5 @@ export class Datapath {
   }
 }
 
-export const { links, routes, replaceRoute, deleteRoute, replaceNeighbour, peerCredentials } = native;
+export const { links, routes, replaceRoute, deleteRoute, replaceNeighbour, peerCredentials, releaseMemory } = native;
 export const constants = Object.freeze(native.constants());

@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { mkdtempSync } from 'node:fs';
-import { connect, type Server } from 'node:net';
+import { connect, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
@@ -78,6 +79,21 @@ describe('the CNI socket', () => {
   test('refuses a request without end', async () => {
     const path = await start();
     expect(JSON.parse(await send(path, 'x'.repeat(2 << 20)))).toMatchObject({ ok: false, code: 6 });
+  });
+
+  test('turns a flood of clients away and serves the next one', async () => {
+    const path = await start();
+    const flood: Socket[] = [];
+    for (let i = 0; i < 256; i++) {
+      const socket = connect(path);
+      await once(socket, 'connect');
+      flood.push(socket);
+    }
+    expect(await send(path, JSON.stringify(add))).toBe('');
+    for (const socket of flood) socket.destroy();
+    let answer = '';
+    while (answer === '') answer = await send(path, JSON.stringify(add));
+    expect(JSON.parse(answer)).toMatchObject({ ok: true });
   });
 
   test('refuses everybody but root', async () => {

@@ -9,6 +9,8 @@ import { CNI, CniError, type CniReply, type CniRequest, parseCniRequest } from '
 const MAX_REQUEST = 1 << 20;
 /** A client that says nothing for this long is cut off. */
 const IDLE_MS = 60_000;
+/** More than a node has pods; further clients are turned away and may come again. */
+const MAX_CLIENTS = 256;
 
 export interface CniServerOptions {
   readonly path: string;
@@ -23,6 +25,7 @@ export interface CniServerOptions {
 export function serveCni(options: CniServerOptions): Promise<Server> {
   rmSync(options.path, { force: true });
   const server = createServer((socket) => serve(socket, options));
+  server.maxConnections = MAX_CLIENTS;
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     // The socket must never be open to others, not for a moment.

@@ -9,12 +9,14 @@ import { readLines } from '../lib/lines.ts';
 import type { Request } from './commands.ts';
 
 const MAX_REQUEST = 65_536;
+const MAX_CLIENTS = 128;
 
 export type Answer = (request: Request, ended: AbortSignal) => AsyncIterable<unknown>;
 
 export function serveControl(path: string, answer: Answer): Promise<Server> {
   rmSync(path, { force: true });
   const server = createServer((socket) => serve(socket, answer));
+  server.maxConnections = MAX_CLIENTS;
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     const mask = process.umask(0o177);

@@ -20,7 +20,7 @@ export interface PodTables {
 export interface PodsOptions {
   readonly registry: Registry;
   readonly tables: PodTables;
-  readonly datapath: Pick<Datapath, 'attachPod' | 'detachPod' | 'attachedPods'>;
+  readonly datapath: Pick<Datapath, 'attachPod' | 'attachPods' | 'detachPod' | 'attachedPods'>;
   readonly podCidrs: () => readonly string[];
   readonly mtu: number;
   /** Runs a task when no other change of the node's state is under way. */
@@ -28,6 +28,7 @@ export interface PodsOptions {
   /** How long ADD waits for the operator to name the pod and its policy; default 15 s. */
   readonly waitMs?: number;
   readonly now?: () => number;
+  readonly onAdded?: () => void;
   readonly onRemoved?: (pod: LocalPod) => void;
 }
 
@@ -62,6 +63,7 @@ export class Pods {
         if (fresh) await this.#remove(attachment);
         throw new CniError(CNI.refused, `pod ${podText(request.pod)} got no network: ${messageOf(error)}`);
       }
+      this.#options.onAdded?.();
       return { ok: true, addresses: addressesOf(attachment), mtu: this.#options.mtu };
     });
   }
@@ -110,7 +112,7 @@ export class Pods {
     for (const ifindex of await datapath.attachedPods()) {
       if (!known.has(ifindex)) await datapath.detachPod(ifindex);
     }
-    for (const ifindex of known) await datapath.attachPod(ifindex);
+    await datapath.attachPods([...known]);
     return stale;
   }
 

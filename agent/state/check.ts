@@ -2,7 +2,7 @@ import { addressRow } from '../tables/address-rows.ts';
 import { policyRows } from '../tables/policy-rows.ts';
 import { decodeResource } from '../tables/resource.ts';
 import { serviceRows } from '../tables/service-rows.ts';
-import type { Upsert } from './journal.ts';
+import type { Upsert } from './store.ts';
 
 /** @throws ResourceError where no rows could be made of a resource; what passed here is not doubted again */
 export function checkResource({ name, bytes }: Upsert, node: string): void {

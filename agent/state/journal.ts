@@ -8,13 +8,7 @@
 import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
-import type { ResourceStore } from './store.ts';
-
-export interface Upsert {
-  readonly name: string;
-  readonly version: string;
-  readonly bytes: Uint8Array;
-}
+import type { ResourceStore, Upsert } from './store.ts';
 
 const MAGIC = Buffer.from('weft-state-1\n');
 const HEADER = 8;

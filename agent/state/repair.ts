@@ -1,6 +1,6 @@
 import type { Datapath, Row, TableName } from 'bpf-loader-napi';
 import { type Drift, planTables, type Tables } from '../tables/diff.ts';
-import { type Failure, failures } from './tables.ts';
+import { type Failure, failures } from './failure.ts';
 
 /**
  * Writes the difference between the kernel and what it should hold.

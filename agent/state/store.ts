@@ -1,4 +1,8 @@
-import type { Upsert } from './journal.ts';
+export interface Upsert {
+  readonly name: string;
+  readonly version: string;
+  readonly bytes: Uint8Array;
+}
 
 /** What the operator said last and this agent understood: name → version and encoded bytes, nothing decoded. */
 export class ResourceStore {

@@ -7,8 +7,8 @@ import fc from 'fast-check';
 import type { Resource } from '../tables/resource.ts';
 import { ModelTables, modelDatapath } from '../testing/model.ts';
 import { address, endpoint, policySet, service } from '../testing/resources.ts';
-import { Journal, type Upsert } from './journal.ts';
-import { ResourceStore } from './store.ts';
+import { Journal } from './journal.ts';
+import { ResourceStore, type Upsert } from './store.ts';
 import { NodeTables } from './tables.ts';
 
 const encoded = ([name, resource]: [string, Resource], version = 'v'): Upsert => ({

@@ -1,6 +1,6 @@
 /** The only writer of the kernel's tables: turns what the operator says, and which pods are here, into rows. */
 import type { Endpoint } from '@weft/node-api';
-import type { AddressRow, Datapath, PodRow, PolicyRow, Row, RowError, Step } from 'bpf-loader-napi';
+import type { AddressRow, Datapath, PodRow, PolicyRow } from 'bpf-loader-napi';
 import { messageOf } from '../lib/errors.ts';
 import { prefixLength } from '../tables/address.ts';
 import { addressRow } from '../tables/address-rows.ts';
@@ -12,11 +12,12 @@ import { policyRows, setName, setOfName } from '../tables/policy-rows.ts';
 import { decodeResource } from '../tables/resource.ts';
 import { QUARANTINE_SET, sameRow } from '../tables/rows.ts';
 import { checkResource } from './check.ts';
-import type { Journal, Upsert } from './journal.ts';
+import { type Failure, failures } from './failure.ts';
+import type { Journal } from './journal.ts';
 import { type LocalPod, podAddressRow, podPrefixes, podRow } from './pod.ts';
 import { repairTables } from './repair.ts';
 import { type NamedChange, ServiceTables } from './services.ts';
-import type { ResourceStore } from './store.ts';
+import type { ResourceStore, Upsert } from './store.ts';
 
 export interface NodeTablesOptions {
   readonly node: string;
@@ -336,20 +337,6 @@ export class NodeTables {
     else this.#endpoints.delete(uid);
     return uid;
   }
-}
-
-export interface Failure {
-  readonly row: Row;
-  readonly message: string;
-}
-
-/** The rows that errors are about. */
-export function failures(steps: readonly Step[], errors: readonly RowError[]): Failure[] {
-  return errors.flatMap(({ step, row, message }) => {
-    const at = steps[step];
-    const failed = at === undefined || at.op === 'bump' ? undefined : at.rows[row];
-    return failed === undefined ? [] : [{ row: failed, message }];
-  });
 }
 
 function rowsOfSet(name: string, bytes: Uint8Array | undefined): PolicyRow[] {

@@ -107,6 +107,9 @@ export function modelDatapath(model: ModelTables): Pick<Datapath, keyof Datapath
   return {
     adopted: false,
     attachPod: async (ifindex) => void model.attached.add(ifindex),
+    attachPods: async (ifindexes) => {
+      for (const ifindex of ifindexes) model.attached.add(ifindex);
+    },
     detachPod: async (ifindex) => void model.attached.delete(ifindex),
     attachedPods: async () => [...model.attached],
     apply: async (steps) => model.write(steps),

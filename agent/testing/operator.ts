@@ -1,6 +1,7 @@
 /** An operator and API server for tests: the real protocols over loopback, and state that the test chooses. */
 import { execFileSync } from 'node:child_process';
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer as createHttps, type Server as HttpsServer } from 'node:https';
 import { join } from 'node:path';
@@ -23,7 +24,8 @@ const SERVER_NAME = 'weft-operator.weft-system.svc';
 export class TestOperator {
   readonly cache = new ResourceCache();
   readonly reported = new Map<string, ResourceReport>();
-  synced = false;
+  readonly #reports = new EventEmitter();
+  #synced = false;
   readonly #node: string;
   readonly #dir: string;
   #grpc: Server | undefined;
@@ -62,6 +64,26 @@ export class TestOperator {
     return readFileSync(join(this.#dir, 'ca.crt'), 'utf8');
   }
 
+  /** Resolves once the agent has reported this resource: the batch that brought it is in the kernel, or was refused. */
+  async heardOf(name: string): Promise<void> {
+    while (!this.reported.has(name)) await once(this.#reports, 'report');
+  }
+
+  get isSynced(): boolean {
+    return this.#synced;
+  }
+
+  /** Resolves once the agent has said that everything it was sent is in the kernel, or why not. */
+  async synced(): Promise<void> {
+    while (!this.#synced) await once(this.#reports, 'report');
+  }
+
+  /** As if no agent had ever reported. */
+  forgetReports(): void {
+    this.#synced = false;
+    this.reported.clear();
+  }
+
   /** Makes the node hold exactly what is given besides what it held. */
   put(resources: ReadonlyMap<string, Resource>, deletes: readonly string[] = []): void {
     const upserts = [...resources].map(([name, value]) =>
@@ -93,7 +115,8 @@ export class TestOperator {
         call.on('data', (report) => {
           if (report.full) this.reported.clear();
           for (const entry of report.resources) this.reported.set(entry.name, entry);
-          this.synced = report.synced;
+          this.#synced = report.synced;
+          this.#reports.emit('report');
           received += 1n;
           call.write({ received });
         });

@@ -12,6 +12,11 @@
 #define TIMEOUT_OTHER SECONDS(180)
 #define TIMEOUT_OTHER_UNREPLIED SECONDS(30)
 
+/* All pods share one table, whose oldest entries give way: a pod may fill an eighth of it with connections that come
+ * to nothing (two periods may meet), then its further ones are refused. */
+#define OPENING_MOST 16384
+#define OPENING_PERIOD TIMEOUT_TCP_OPENING
+
 /* The packet's ends in canonical order; 1 if its source is end b. */
 static __always_inline int canonical(struct weft_tuple *t, const struct packet *p)
 {
@@ -90,6 +95,56 @@ static __always_inline enum freshness side_freshness(const struct side *side)
 	return *(volatile __u32 *)&pod->epoch == side->epoch ? FRESH : CHANGED;
 }
 
+/* 0 if the pod that opens the connection has no room left for it; else it is counted. */
+static __always_inline int take_opening(struct weft_conn *conn)
+{
+	__u64 now = bpf_ktime_get_coarse_ns();
+	__u32 slot = conn->from.slot;
+	struct weft_opening *opening = slot == SLOT_NONE ? 0 : bpf_map_lookup_elem(&weft_opening, &slot);
+
+	if (!opening)
+		return 1;
+	if (opening->ifindex != conn->from.ifindex || now - opening->since_ns > OPENING_PERIOD) {
+		opening->ifindex = conn->from.ifindex;
+		opening->since_ns = now;
+		opening->count = 0;
+	}
+	if (opening->count >= OPENING_MOST)
+		return 0;
+	__sync_fetch_and_add(&opening->count, 1);
+	conn->flags |= CONN_OPENING;
+	return 1;
+}
+
+static __always_inline void return_opening(struct weft_conn *conn)
+{
+	__u32 slot = conn->from.slot;
+	struct weft_opening *opening = bpf_map_lookup_elem(&weft_opening, &slot);
+
+	conn->flags &= ~CONN_OPENING;
+	if (opening && opening->count)
+		__sync_fetch_and_add(&opening->count, -1);
+}
+
+/* Both ends have been heard; for TCP that is the originator's answer to the answer. */
+static __always_inline int settles(const struct packet *p, const struct weft_conn *conn)
+{
+	if (p->proto != IPPROTO_TCP)
+		return p->reply;
+	return p->tcp_flags & TCP_RST || (!p->reply && conn->flags & CONN_REPLIED && !(p->tcp_flags & TCP_SYN));
+}
+
+/* No packet follows this one: the connection was refused, or this is the answer to the second FIN. Its entry would
+ * only take the place of one that is idle. */
+static __always_inline int is_last_word(const struct packet *p, const struct weft_conn *conn)
+{
+	if (p->proto != IPPROTO_TCP)
+		return 0;
+	if (p->tcp_flags & TCP_RST)
+		return conn->flags & CONN_OPENING;
+	return conn->from.fin && conn->to.fin && !(p->tcp_flags & (TCP_FIN | TCP_SYN));
+}
+
 /* Counts the packet; 1 if it ended the connection. */
 static __always_inline int conn_account(struct __sk_buff *skb, const struct packet *p, struct weft_conn *conn)
 {
@@ -98,6 +153,8 @@ static __always_inline int conn_account(struct __sk_buff *skb, const struct pack
 	conn->seen_ns = bpf_ktime_get_coarse_ns();
 	__sync_fetch_and_add(&conn->packets[dir], 1);
 	__sync_fetch_and_add(&conn->bytes[dir], skb->len);
+	if (conn->flags & CONN_OPENING && settles(p, conn))
+		return_opening(conn);
 	if (p->reply && !(conn->flags & CONN_REPLIED))
 		conn->flags |= CONN_REPLIED;
 	if (p->proto != IPPROTO_TCP || !(p->tcp_flags & (TCP_FIN | TCP_RST)) || conn->flags & CONN_CLOSED)

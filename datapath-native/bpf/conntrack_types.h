@@ -33,6 +33,7 @@ struct side {
 #define CONN_CLOSED 8	 /* FIN from both ends, or RST */
 #define CONN_REVOKED 16	 /* cut by a policy change: whoever still speaks is reset */
 #define CONN_REPLIED 32
+#define CONN_OPENING 64	 /* counted in weft_opening until both ends have been heard */
 
 struct weft_conn {
 	__u64 seen_ns; /* CLOCK_MONOTONIC_COARSE: good to a few ms, and a tenth of the price */
@@ -46,6 +47,13 @@ struct weft_conn {
 	__u8 reason; /* of the first packet's verdict */
 	__u8 l2_dst[6]; /* PATH_MAC: where replies go, and from which address of ours */
 	__u8 l2_src[6];
+};
+
+/* weft_opening: array by slot. Connections that a pod opened in the present period and that came to nothing so far. */
+struct weft_opening {
+	__u64 since_ns;
+	__u32 count;
+	__u32 ifindex; /* of the pod: a slot may be given to another one */
 };
 
 struct weft_nat {

@@ -42,7 +42,7 @@ static __always_inline int established(struct __sk_buff *skb, struct packet *p, 
 {
 	const struct side *sender = p->reply ? &conn->to : &conn->from;
 	enum freshness from, to;
-	int reason;
+	int reason, verdict, last;
 
 	if (p->hook == HOOK_FROM_UNDERLAY && sender->slot != SLOT_NONE)
 		return drop(skb, p, 0, REASON_SPOOFED);
@@ -70,6 +70,7 @@ static __always_inline int established(struct __sk_buff *skb, struct packet *p, 
 	if (reason)
 		return drop(skb, p, conn, reason);
 	count(skb, REASON_ESTABLISHED);
+	last = is_last_word(p, conn);
 	if (conn_account(skb, p, conn))
 		emit(p, conn, EVENT_CLOSED, REASON_ESTABLISHED);
 	if (p->reply && conn->flags & CONN_NAT) {
@@ -77,5 +78,8 @@ static __always_inline int established(struct __sk_buff *skb, struct packet *p, 
 		if (reason)
 			return drop(skb, p, conn, reason);
 	}
-	return deliver(skb, p, conn);
+	verdict = deliver(skb, p, conn);
+	if (last)
+		bpf_map_delete_elem(&weft_conntrack, key);
+	return verdict;
 }

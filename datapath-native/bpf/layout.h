@@ -180,6 +180,7 @@ enum weft_reason {
 	REASON_TTL = 25,	     /* hop limit reached */
 	REASON_MAP_FULL = 26,	     /* no room in a map */
 	REASON_INVALID = 27,	     /* no such connection, and not a packet that opens one */
+	REASON_HALF_OPEN = 28,	     /* the pod opened too many connections that came to nothing */
 	REASON_MAX = 32
 };
 #define METRIC_EVENTS_LOST 31 /* index of weft_metrics: events that found the ring full */

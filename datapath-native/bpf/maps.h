@@ -42,6 +42,13 @@ struct {
 	__type(value, struct weft_conn);
 } weft_conntrack SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024); /* as weft_pods */
+	__type(key, __u32);
+	__type(value, struct weft_opening);
+} weft_opening SEC(".maps");
+
 /* The packet's own tuple before translation -> the backend that its flow was given. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -118,6 +118,8 @@ __noinline int open_connection(struct __sk_buff *skb, struct packet *p)
 		error = check_hops(p, receiver(p, conn));
 	if (error)
 		return drop(skb, p, conn, error);
+	if (!take_opening(conn))
+		return drop(skb, p, conn, REASON_HALF_OPEN);
 	conn->seen_ns = bpf_ktime_get_coarse_ns();
 	conn->packets[0] = 1;
 	conn->bytes[0] = skb->len;

@@ -166,11 +166,13 @@ static __always_inline int parse_ipv4(struct __sk_buff *skb, struct packet *p, _
 	addr_from_v4(&p->src, ip.saddr);
 	addr_from_v4(&p->dst, ip.daddr);
 	p->proto = ip.protocol;
-	p->l4 = ETH_HLEN + ip.ihl * 4;
+	p->l4 = ETH_HLEN + sizeof(ip);
 	p->ttl = ip.ttl;
 	*id = ip.id;
 	if (bpf_ntohs(ip.tot_len) + ETH_HLEN > (int)skb->len)
 		return REASON_MALFORMED;
+	if (ip.ihl > 5) /* options are not carried: a source route changes the destination after the verdict */
+		return REASON_UNSUPPORTED;
 	if (ip.frag_off & bpf_htons(0x1fff))
 		p->fragment = FRAGMENT_LATER;
 	else if (ip.frag_off & bpf_htons(0x2000))

@@ -21,6 +21,12 @@ static __always_inline struct weft_pod *own_pod(struct __sk_buff *skb, struct pa
 	return pod && pod->ifindex == ifindex ? pod : 0;
 }
 
+/* Neighbour discovery is between the pod and this node; farther it would be a way past policies. */
+static __always_inline int is_for_this_node(const struct packet *p)
+{
+	return addr_is_multicast(&p->dst) || addr_is_link_local_v6(&p->dst) || kind_of(&p->dst) == KIND_HOST;
+}
+
 /* The verdict if the packet is of a known connection, else NOT_ESTABLISHED. */
 __noinline int track_known(struct __sk_buff *skb, struct packet *p)
 {
@@ -49,6 +55,8 @@ int weft_from_pod(struct __sk_buff *skb)
 
 	if (skb->mark == MARK_RESET)
 		return TC_ACT_OK;
+	if (skb->vlan_present) /* the underlay's other networks are none of a pod's */
+		return drop(skb, &p, 0, REASON_UNSUPPORTED);
 	if (!is_ip(skb)) /* ARP, answered by the host for its own addresses */
 		return skb->protocol == bpf_htons(ETH_P_ARP) ? pass(skb) : drop(skb, &p, 0, REASON_UNSUPPORTED);
 	pod = own_pod(skb, &p);
@@ -58,11 +66,12 @@ int weft_from_pod(struct __sk_buff *skb)
 	if (reason == REASON_MALFORMED)
 		return drop(skb, &p, 0, reason);
 	if (!addr_equal(&p.src, p.family == 4 ? &pod->ipv4 : &pod->ipv6)) {
-		if (is_neighbour_discovery(&p) && (addr_is_zero(&p.src) || addr_is_link_local_v6(&p.src)))
+		if (!reason && is_neighbour_discovery(&p) && is_for_this_node(&p) &&
+		    (addr_is_zero(&p.src) || addr_is_link_local_v6(&p.src)))
 			return pass(skb);
 		return drop(skb, &p, 0, REASON_SPOOFED);
 	}
-	if (!reason && is_neighbour_discovery(&p))
+	if (!reason && is_neighbour_discovery(&p) && is_for_this_node(&p))
 		return pass(skb);
 	if (!reason && addr_is_multicast(&p.dst))
 		reason = REASON_UNSUPPORTED;
@@ -92,7 +101,7 @@ int weft_to_pod(struct __sk_buff *skb)
 	if (!own_pod(skb, &p))
 		return drop(skb, &p, 0, REASON_UNKNOWN_POD);
 	reason = parse(skb, &p);
-	if (!reason && is_neighbour_discovery(&p))
+	if (!reason && is_neighbour_discovery(&p) && !skb->ingress_ifindex)
 		return pass(skb);
 	if (reason)
 		return drop(skb, &p, 0, reason);
@@ -135,7 +144,7 @@ int weft_from_underlay(struct __sk_buff *skb)
 	struct packet p = {.hook = HOOK_FROM_UNDERLAY, .dir = DIR_INGRESS, .slot = SLOT_NONE};
 	int reason, local;
 
-	if (!is_ip(skb))
+	if (!is_ip(skb) || skb->vlan_present)
 		return pass(skb);
 	reason = parse(skb, &p);
 	local = slot_of(&p.dst) != SLOT_NONE;
@@ -154,7 +163,7 @@ int weft_to_underlay(struct __sk_buff *skb)
 	struct weft_tuple key;
 	struct weft_conn *conn;
 
-	if (skb->mark == MARK_RESET || !is_ip(skb) || parse(skb, &p) || !is_own_node(&p.src))
+	if (skb->mark == MARK_RESET || !is_ip(skb) || skb->vlan_present || parse(skb, &p) || !is_own_node(&p.src))
 		return TC_ACT_OK;
 	conn = conn_lookup(&p, &key);
 	if (!conn || !p.reply || !(conn->flags & CONN_NAT) || conn->to.path != PATH_STACK)

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result, Step as _};
+use crate::grace::ShortGracePeriods;
 use crate::layout::{Addr, Config, HOST_MAC, LAYOUT, MASQUERADE_MARK, POD_MAC};
 use crate::links::{self, Program, Target};
 use crate::maps::Maps;
 use crate::objects::{self, Budgets};
 
+/// Devices from which on it is worth it to ask the kernel to hurry.
+const MANY: usize = 8;
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 const FROM_POD: &str = "weft_from_pod";
 const TO_POD: &str = "weft_to_pod";
@@ -89,7 +92,7 @@ impl Datapath {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn attach_pod(&self, ifindex: u32) -> Result<()> {
+    fn attach_pod(&self, ifindex: u32) -> Result<()> {
         let _writing = self.write_lock();
         // Towards the pod first: a packet that the pod sends is let out only where its reply is checked.
         for (program, direction) in [(TO_POD, "egress"), (FROM_POD, "ingress")] {
@@ -97,6 +100,14 @@ impl Datapath {
             links::attach(&path, Target::Device(ifindex), self.program(program)?)?;
         }
         Ok(())
+    }
+
+    /// Errors: the first device that failed; those before it are attached.
+    pub fn attach_pods(&self, ifindexes: &[u32]) -> Result<()> {
+        let _hurry = (ifindexes.len() >= MANY).then(ShortGracePeriods::begin);
+        ifindexes
+            .iter()
+            .try_for_each(|&ifindex| self.attach_pod(ifindex))
     }
 
     pub fn detach_pod(&self, ifindex: u32) -> Result<()> {

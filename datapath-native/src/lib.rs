@@ -7,6 +7,7 @@ mod backends;
 mod datapath;
 mod error;
 pub mod events;
+mod grace;
 pub mod layout;
 mod links;
 mod maglev;

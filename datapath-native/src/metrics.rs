@@ -69,7 +69,7 @@ impl Datapath {
             let map = MapHandle::from_pinned_path(&path)
                 .step(|| format!("opening {}", path.display()))?;
             let entries = match map.map_type() {
-                MapType::Array => self
+                MapType::Array if name == "weft_pods" => self
                     .maps()
                     .pods
                     .rows()?

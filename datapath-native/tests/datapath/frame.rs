@@ -192,6 +192,31 @@ impl Frame {
         }
     }
 
+    /// Four bytes of IPv4 options: no operation.
+    pub fn with_option(&self) -> Frame {
+        let mut f = self.0.clone();
+        if self.v4() {
+            f.splice(34..34, [1; 4]);
+            f[14] = 0x46;
+            let len = u16::try_from(f.len() - 14).expect("short");
+            put16(&mut f, 16, len);
+            put16(&mut f, 24, 0);
+            let check = fold(sum(&f[14..38], 0));
+            put16(&mut f, 24, check);
+        }
+        Frame(f)
+    }
+
+    /// An empty IPv6 extension header of this kind before the transport.
+    pub fn with_extension(&self, kind: u8) -> Frame {
+        let mut f = self.0.clone();
+        f.splice(54..54, [self.proto(), 0, 1, 4, 0, 0, 0, 0]);
+        f[20] = kind;
+        let len = u16::try_from(f.len() - 54).expect("short");
+        put16(&mut f, 18, len);
+        Frame(f)
+    }
+
     /// The same packet as a fragment: offset in bytes, more to come.
     pub fn fragment(&self, offset: u16, more: bool) -> Frame {
         let mut f = self.0.clone();

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod frame;
+mod hostile;
 mod layout;
 mod lifecycle;
 mod measure;

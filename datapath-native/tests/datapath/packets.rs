@@ -452,6 +452,7 @@ fn each_reason_is_hit_in_both_families() {
         hit.extend(both(table, &[]));
     }
     hit.extend(both(full, &["weft_conntrack"]));
+    hit.extend(both(crate::hostile::flood, &[]));
     for table in crate::services::TABLES {
         hit.extend(both(table, &[]));
     }

@@ -2,7 +2,9 @@
 
 use crate::frame::*;
 use crate::layout::*;
+use crate::packets::both;
 use crate::programs::Service;
+use crate::require_root;
 use crate::run::{DROPPED, PASS, REDIRECT};
 use crate::world::*;
 
@@ -205,4 +207,51 @@ fn node_port_beyond(w: &mut World) {
         PASS,
         "PASSED",
     );
+}
+
+/// One socket of the client keeps its port while the Service's backends change.
+fn udp_moves_on(w: &mut World) {
+    let (a, c, vip, remote) = (w.at.a, w.at.c, w.at.vip, w.at.remote);
+    let ask = udp(c, 4000, vip, 53);
+    w.programs.backends(910, &[(remote, 8080)]);
+    w.programs.service(&Service::new(vip, 53, UDP, 910, 1));
+    let out = w.expect("asks", Hook::FromPod(C), &ask, REDIRECT, "NO_POLICY");
+    assert_eq!(out.frame, udp(c, 4000, remote, 8080).with_ttl(63));
+    w.programs.backends(911, &[(a, 8080)]);
+    w.programs.service(&Service::new(vip, 53, UDP, 911, 1));
+    let out = w.expect(
+        "its backend is gone",
+        Hook::FromPod(C),
+        &ask,
+        REDIRECT,
+        "NO_POLICY",
+    );
+    let moved = udp(c, 4000, a, 8080).with_ttl(63);
+    assert_eq!(out.frame, moved.with_macs(POD_MAC, HOST_MAC));
+}
+
+/// As with externalTrafficPolicy Local on a node without endpoints.
+fn node_port_without_backends(w: &mut World) {
+    let mut service = node_port(w, w.at.a);
+    service.count = 0;
+    w.programs.service(&service);
+    w.expect(
+        "no backend here",
+        Hook::FromUnderlay,
+        &tcp(w.at.world, 7, w.at.node, 30080, SYN),
+        DROPPED,
+        "NO_BACKEND",
+    );
+}
+
+#[test]
+fn a_udp_flow_leaves_a_backend_that_is_gone() {
+    require_root!();
+    both(udp_moves_on, &[]);
+}
+
+#[test]
+fn a_node_port_without_backends_is_refused_and_told() {
+    require_root!();
+    both(node_port_without_backends, &[]);
 }

@@ -139,3 +139,26 @@ pub fn end_of(stream: &mut TcpStream) -> Option<ErrorKind> {
         }
     }
 }
+
+/// As it is, past the stack (packet(7)).
+pub fn send_frame(device: &str, frame: &[u8]) {
+    let name = std::ffi::CString::new(device).expect("name");
+    // SAFETY: plain calls of the C library; the address is zeroed and as long as the call is told.
+    unsafe {
+        let fd = libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0);
+        assert!(fd >= 0, "{}", Error::last_os_error());
+        let mut to: libc::sockaddr_ll = std::mem::zeroed();
+        to.sll_family = libc::AF_PACKET as u16;
+        to.sll_ifindex = libc::if_nametoindex(name.as_ptr()) as i32;
+        let sent = libc::sendto(
+            fd,
+            frame.as_ptr().cast(),
+            frame.len(),
+            0,
+            (&raw const to).cast(),
+            size_of_val(&to) as u32,
+        );
+        assert_eq!(sent, frame.len() as isize, "{}", Error::last_os_error());
+        libc::close(fd);
+    }
+}

@@ -5,6 +5,7 @@ use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 
 use crate::cluster::*;
+use crate::frame::{SYN, tcp};
 use crate::layout::*;
 use crate::programs::Service;
 use crate::require_root;
@@ -306,4 +307,19 @@ fn a_mark_set_in_a_pod_opens_nothing() {
         "{seen:?}"
     );
     assert_eq!(c.nodes[0].programs.metric(reason("DEFAULT_DENY")), 1);
+}
+
+#[test]
+fn a_vlan_tag_leads_a_pod_nowhere() {
+    require_root!();
+    let mut c = Cluster::new(1);
+    let (a, b) = (c.nodes[0].pod(3, 0, CLASS), c.nodes[0].pod(4, 0, CLASS));
+    serve_tcp(&b.ns, b.v4, 80);
+    connect(&a.ns, b.v4, 80).expect("untagged");
+    let unsupported = || c.nodes[0].programs.metric(reason("UNSUPPORTED"));
+    let before = unsupported();
+    let mut tagged = tcp(a.v4, 4000, b.v4, 80, SYN).with_macs(HOST_MAC, POD_MAC);
+    tagged.0.splice(12..12, [0x81, 0, 0, 5]);
+    a.ns.run(|| send_frame("eth0", &tagged.0));
+    assert!(unsupported() > before, "dropped by name");
 }

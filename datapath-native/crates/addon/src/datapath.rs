@@ -92,9 +92,13 @@ pub struct NativeDatapath {
 #[napi]
 impl NativeDatapath {
     #[napi]
-    pub fn attach_pod(&self, ifindex: f64) -> Result<Promise<()>> {
-        let ifindex = whole("ifindex", ifindex).map_err(rejected)?;
-        self.with(move |datapath| datapath.attach_pod(ifindex).map_err(rejected))
+    pub fn attach_pods(&self, ifindexes: Vec<f64>) -> Result<Promise<()>> {
+        let checked: std::result::Result<Vec<u32>, String> = ifindexes
+            .into_iter()
+            .map(|ifindex| whole("ifindex", ifindex))
+            .collect();
+        let checked = checked.map_err(rejected)?;
+        self.with(move |datapath| datapath.attach_pods(&checked).map_err(rejected))
     }
 
     #[napi]

@@ -4,6 +4,7 @@
 mod constants;
 mod datapath;
 mod flow;
+mod memory;
 mod netlink;
 mod row;
 mod task;
