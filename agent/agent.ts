@@ -121,13 +121,13 @@ export class Agent {
       const names = [...batch.upserts.map(({ name }) => name), ...batch.deletes];
       const outcomes = await this.#take(batch);
       this.#complete = true;
-      if (names.length > LARGE_BATCH) releaseMemorySoon();
       this.flows.rules(names, this.store);
       if (!this.#running) {
         this.reports.record(outcomes.filter(({ error }) => error !== undefined));
         await this.#open();
         return;
       }
+      if (names.length > LARGE_BATCH) releaseMemorySoon();
       this.reports.record(outcomes);
       this.reports.setSynced(true);
       this.#running.pods.changed();

@@ -22,4 +22,24 @@ export const suites: Readonly<Record<string, Suite>> = {
     ['rr-same', 'rr-cross', 'crr-same', 'crr-cross', 'bulk-same', 'bulk-cross', 'crr-service'],
     async () => (await import('./datapath/suite.ts')).runCase,
   ),
+  control: lazy(
+    "from the API server's answer to a policy's write until the kernels of both nodes hold it",
+    ['apply-to-kernel'],
+    async () => (await import('./control/suite.ts')).runCase,
+  ),
+  compile: lazy(
+    'the compiler on a cluster of 5,000 nodes: its load, and one change',
+    ['load', 'pod', 'endpoint', 'policy', 'policy-everywhere'],
+    async () => (await import('./compile/suite.ts')).runCase,
+  ),
+  memory: lazy(
+    'RSS and PSS of the processes; the agent with 100 pods and 10,000 Services, and idle',
+    ['agent', 'agent-idle', 'operator'],
+    async () => (await import('./memory/suite.ts')).runCase,
+  ),
+  start: lazy(
+    "the agent's process start on an empty bpffs until the kernel holds the state of 100 pods",
+    ['agent'],
+    async () => (await import('./start/suite.ts')).runCase,
+  ),
 };

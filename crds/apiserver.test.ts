@@ -3,7 +3,7 @@ import { defineKind, type KubeClient, type KubeObject } from 'kopf-ts';
 import { z } from 'zod';
 import { ApiServer } from '../packages/kopf-ts/test/apiserver.ts';
 import { FaultyProxy } from '../packages/kopf-ts/test/faulty-proxy.ts';
-import { ciliumCrds, kinds, meshServiceSpec, weftCrds } from './index.ts';
+import { ciliumCrds, kinds, type MeshService, meshServiceSpec, weftCrds } from './index.ts';
 import type { CustomResourceDefinition } from './schema/crd.ts';
 
 let server: ApiServer;
@@ -140,7 +140,8 @@ test('what the API server stores is what the TypeScript type says, defaults incl
       ...object,
       metadata: { generateName: 'typed-' },
     });
-    expect(stored.spec).toEqual(meshServiceSpec.parse(object.spec));
+    const spec: MeshService['spec'] = meshServiceSpec.parse(object.spec);
+    expect(stored.spec).toEqual(spec);
   }
 });
 

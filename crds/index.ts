@@ -2,9 +2,8 @@ import { ciliumClusterwideNetworkPolicyCrd, ciliumNetworkPolicyCrd } from './cil
 import { meshService } from './meshservice.ts';
 import { type CustomResourceDefinition, crdOf, type KindDefinition } from './schema/crd.ts';
 
-export { DEFAULT_AFFINITY_SECONDS, type MeshService, type MeshServiceSpec, meshServiceSpec } from './meshservice.ts';
-export type { CustomResourceDefinition, Example, KindDefinition } from './schema/crd.ts';
-export type { Condition, Status } from './schema/status.ts';
+export { type MeshService, meshServiceSpec } from './meshservice.ts';
+export type { CustomResourceDefinition, KindDefinition } from './schema/crd.ts';
 
 /** Weft's own kinds. */
 export const kinds: readonly KindDefinition[] = [meshService];

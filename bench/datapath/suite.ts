@@ -1,13 +1,13 @@
 /** What a packet and a connection cost with Weft, policy on, against plain veth with routing. */
-import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { cached, hashOf, hashTree } from '../../test/cluster/cache.ts';
+import { onEnd } from '../cleanup.ts';
+import { goTool } from '../gotool.ts';
 import type { Result } from '../result.ts';
+import { Scratch } from '../scratch.ts';
 import { interleave } from '../statistics.ts';
-import { makeTopology, removeTopology, sh, type Topology } from './topology.ts';
+import { makeTopology, removeTopologies, type Topology } from './topology.ts';
 
 const run = promisify(execFile);
 const port = 9000;
@@ -15,45 +15,8 @@ const seconds = 0.6;
 const pairs = 20;
 type Kind = 'rr' | 'crr' | 'bulk';
 
-async function buildNetload(): Promise<string> {
-  const source = join(import.meta.dirname, '..', 'netload');
-  return cached('go', hashOf('netload', hashTree(source)), async (out) => {
-    await run('go', ['build', '-o', out, '.'], {
-      cwd: source,
-      env: { ...process.env, CGO_ENABLED: '0', GOWORK: 'off' },
-    });
-  });
-}
-
-/** A scratch directory with a bpffs and a cgroup2 of its own. */
-class Scratch {
-  readonly directory = mkdtempSync(join(tmpdir(), 'weft-bench-'));
-  constructor() {
-    for (const [type, name] of [
-      ['bpf', 'bpf'],
-      ['cgroup2', 'cgroup'],
-    ] as const) {
-      mkdirSync(join(this.directory, name));
-      sh(`mount -t ${type} none ${join(this.directory, name)}`);
-    }
-    mkdirSync(this.cgroup, { recursive: true });
-  }
-  get cgroup(): string {
-    return join(this.directory, 'cgroup', `weft-bench-${process.pid}`);
-  }
-  pins(node: string): string {
-    return join(this.directory, 'bpf', node);
-  }
-  remove(): void {
-    spawnSync('rmdir', [this.cgroup]);
-    for (const name of ['bpf', 'cgroup']) sh(`umount ${join(this.directory, name)}`);
-    rmSync(this.directory, { recursive: true });
-  }
-}
-
 class Bench {
   readonly #scratch = new Scratch();
-  readonly #topologies: Topology[] = [];
   readonly #children: ChildProcess[] = [];
   readonly #netload: string;
   constructor(netload: string) {
@@ -62,10 +25,8 @@ class Bench {
 
   topology(name: string, across: boolean): Topology {
     const topology = makeTopology(name, across);
-    this.#topologies.push(topology);
     const args = [
-      'netns',
-      'exec',
+      ...['--pdeathsig', 'KILL', '--', 'ip', 'netns', 'exec'],
       topology.server.namespace,
       'taskset',
       '-c',
@@ -74,7 +35,7 @@ class Bench {
       'serve',
       `0.0.0.0:${port}`,
     ];
-    this.#children.push(spawn('ip', args, { stdio: 'ignore' }));
+    this.#children.push(spawn('setpriv', args, { stdio: 'ignore' }));
     return topology;
   }
 
@@ -96,9 +57,9 @@ class Bench {
       };
       // nsenter, because ip netns exec would hide the mounts of bpffs and cgroup2 below /sys.
       const child = spawn(
-        'nsenter',
+        'setpriv',
         [
-          `--net=/run/netns/${node.namespace}`,
+          ...['--pdeathsig', 'KILL', '--', 'nsenter', `--net=/run/netns/${node.namespace}`],
           process.execPath,
           join(import.meta.dirname, 'node.ts'),
           JSON.stringify(config),
@@ -127,13 +88,15 @@ class Bench {
       else child.stdin.end();
       if (child.exitCode === null && child.signalCode === null) await ended;
     }
-    this.#topologies.forEach(removeTopology);
+    removeTopologies();
     this.#scratch.remove();
   }
 }
 
 export async function runCase(one: string): Promise<readonly Result[]> {
-  const bench = new Bench(await buildNetload());
+  removeTopologies();
+  const bench = new Bench(await goTool('netload'));
+  const close = onEnd(() => bench.close());
   try {
     const service = one === 'crr-service';
     const [kind = 'rr', where] = one.split('-') as [Kind, string];
@@ -149,6 +112,6 @@ export async function runCase(one: string): Promise<readonly Result[]> {
     );
     return [{ suite: 'datapath', case: one, metric: 'rate', unit: kind === 'bulk' ? 'bytes/s' : '1/s', ...result }];
   } finally {
-    await bench.close();
+    await close();
   }
 }

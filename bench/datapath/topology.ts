@@ -1,6 +1,7 @@
 /** Two pods on one node, or on two nodes with a link between them, as network namespaces; with Weft or without. */
-import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { constants } from 'bpf-loader-napi';
+import { sh } from '../scratch.ts';
 
 export interface Pod {
   readonly namespace: string;
@@ -17,10 +18,7 @@ export interface Topology {
   readonly server: Pod;
 }
 
-export function sh(command: string): void {
-  const { status, stderr } = spawnSync('sh', ['-ec', command], { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${command}: ${stderr}`);
-}
+const prefix = 'wbench';
 
 function addPod(pod: Pod): void {
   const { namespace, node, address, device } = pod;
@@ -46,10 +44,10 @@ function addNode(namespace: string): void {
     ip netns exec ${namespace} sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0`);
 }
 
-/** @param name distinguishes topologies that stand beside each other; at most 4 characters */
+/** @param name distinguishes topologies that stand beside each other */
 export function makeTopology(name: string, across: boolean): Topology {
   const nodes = ['a', 'b'].map((letter, index) => ({
-    namespace: `wbench-${name}-n${letter}`,
+    namespace: `${prefix}${process.pid}-${name}-n${letter}`,
     address: `172.31.0.${index + 1}`,
   }));
   const [first, second] = nodes;
@@ -64,9 +62,14 @@ export function makeTopology(name: string, across: boolean): Topology {
     ip -n ${first.namespace} route add 10.99.2.0/24 via ${second.address}
     ip -n ${second.namespace} route add 10.99.1.0/24 via ${first.address}`);
   const serverNode = across ? second : first;
-  const client: Pod = { namespace: `wbench-${name}-c`, node: first.namespace, address: '10.99.1.2', device: 'pod-c' };
+  const client: Pod = {
+    namespace: `${prefix}${process.pid}-${name}-c`,
+    node: first.namespace,
+    address: '10.99.1.2',
+    device: 'pod-c',
+  };
   const server: Pod = {
-    namespace: `wbench-${name}-s`,
+    namespace: `${prefix}${process.pid}-${name}-s`,
     node: serverNode.namespace,
     address: across ? '10.99.2.3' : '10.99.1.3',
     device: 'pod-s',
@@ -76,12 +79,11 @@ export function makeTopology(name: string, across: boolean): Topology {
   return { nodes, client, server };
 }
 
-export function removeTopology(topology: Topology): void {
-  for (const name of [
-    topology.client.namespace,
-    topology.server.namespace,
-    ...topology.nodes.map((node) => node.namespace),
-  ]) {
-    spawnSync('ip', ['netns', 'del', name]);
+/** Removes the topologies of this process, and those of runs that were killed. */
+export function removeTopologies(): void {
+  for (const line of sh('ip netns list').split('\n')) {
+    const [name = ''] = line.split(' ');
+    const owner = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : Number.NaN;
+    if (owner === process.pid || (owner > 0 && !existsSync(`/proc/${owner}`))) sh(`ip netns del ${name}`);
   }
 }

@@ -10,8 +10,6 @@ export const condition = z.object({
   message: z.string().max(32_768).describe('Why, as a sentence.'),
 });
 
-export type Condition = z.output<typeof condition>;
-
 /** Status of Weft's own kinds; observedGeneration starts at -1, so that kstatus waits for the first word. */
 export const status = z
   .object({

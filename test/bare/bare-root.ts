@@ -1,7 +1,7 @@
 /** A bare Debian in a directory, with only Node, Go, Rust, the package caches and the package clients' settings of
  * this machine, to run the set-up in: a missing install step can't hide there. */
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readlinkSync, realpathSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 
@@ -161,6 +161,3 @@ export class BareRoot {
     await run('rm', ['-rf', '--one-file-system', this.directory]);
   }
 }
-
-/** True in the initial user namespace as root, which making a root needs. */
-export const canMakeRoots = (): boolean => process.getuid?.() === 0 && readlinkSync('/proc/self/ns/user') !== '';

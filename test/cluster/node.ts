@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { hierarchies } from './cgroups.ts';
 import { writeKubeconfig } from './kubeconfig.ts';
 import { type Ledger, openLedger, type ProcessEntry } from './ledger.ts';
-import { inNetworkOf, plugNode } from './network.ts';
+import { plugNode } from './network.ts';
 import {
   containerdConfig,
   enterScript,
@@ -77,11 +77,6 @@ export function inNode(init: number): string[] {
 
 export function execInNode(init: number, argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   return capture([...inNode(init), ...argv], options);
-}
-
-/** Commands in the node's network alone, with this machine's files: for tools that a node lacks. */
-export function execInNetwork(pid: number, argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  return capture([...inNetworkOf(pid), ...argv], options);
 }
 
 /** Waits until containerd answers in the node. */

@@ -10,7 +10,11 @@ test('what the set-up can not install is named in one sentence each, with how to
     env,
   });
   const asRoot = process.getuid?.() === 0 ? [] : ['Only root can make network namespaces'];
-  const sentences = [...asRoot, 'Kubernetes is built with Go 1.24 or later', 'The addon is built with Rust 1.88 or later'];
+  const sentences = [
+    ...asRoot,
+    'Kubernetes is built with Go 1.24 or later',
+    'The addon is built with Rust 1.88 or later',
+  ];
   const lines = stderr.trim().split('\n');
   expect(lines).toHaveLength(sentences.length);
   for (const [index, sentence] of sentences.entries()) expect(lines[index]).toContain(sentence);

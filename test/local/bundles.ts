@@ -1,6 +1,5 @@
 /** One JavaScript file for each program that ships, so that an image needs no node_modules and starts quickly. */
-import { createHash } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -42,10 +41,4 @@ export async function buildBundles(): Promise<void> {
     },
     logLevel: 'warning',
   });
-}
-
-export async function digest(file: string): Promise<string> {
-  return createHash('sha256')
-    .update(await readFile(file))
-    .digest('hex');
 }

@@ -1,0 +1,3 @@
+module weft.dev/mapwatch
+
+go 1.24
