@@ -2,6 +2,7 @@ import { sign } from 'node:crypto';
 import { credentials, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ReportsClient } from '@weft/node-api';
+import { certify as askAsAgent } from '../agent/operator/certificate.ts';
 import { podKind, secretKind } from './kinds.ts';
 import { certify, newKeys, TestAgent } from './testing/agent.ts';
 import { eventually, type RunningOperator, TestCluster } from './testing/cluster.ts';
@@ -43,6 +44,16 @@ describe('a certificate', () => {
     await expect(ask(await agentToken('foreign', 'weft-operator', 'other'))).rejects.toEqual(
       refusedWith(/only system:serviceaccount:weft-system:weft-agent gets a certificate/),
     );
+  });
+
+  test("of another node's token is that node's, and the agent that asks refuses it", async () => {
+    const options = { ca, node: 'node-b', serverName: 'weft-operator.weft-system.svc' };
+    const asking = askAsAgent({
+      ...options,
+      target: `127.0.0.1:${running.operator.port}`,
+      token: await agentToken('borrowed'),
+    });
+    await expect(asking).rejects.toThrow('the operator takes this node for node-a, --node-name says node-b');
   });
 
   test('is refused for a token of another audience', async () => {

@@ -1,10 +1,9 @@
 import { once } from 'node:events';
-import { mkdtempSync } from 'node:fs';
 import { connect, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { scratchDirectory } from '../testing/scratch.ts';
 import { type CniServerOptions, serveCni } from './server.ts';
 
 const pods: ReturnType<CniServerOptions['pods']> = {
@@ -17,7 +16,7 @@ let server: Server | undefined;
 afterEach(() => void server?.close());
 
 async function start(options: Partial<CniServerOptions> = {}): Promise<string> {
-  const path = join(mkdtempSync(join(tmpdir(), 'weft-cni-')), 'cni.sock');
+  const path = join(scratchDirectory(), 'cni.sock');
   server = await serveCni({ path, unready: () => undefined, pods: () => pods, uidOf: () => 0, ...options });
   return path;
 }

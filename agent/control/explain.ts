@@ -29,7 +29,7 @@ export interface Explanation {
   /** The pod's row is in the kernel and the programs are attached to its device: the verdict is what packets get. */
   readonly enforced: boolean;
   readonly verdict: 'allow' | 'deny';
-  readonly reason: 'rule' | 'default-deny' | 'no-policy';
+  readonly reason: 'rule' | 'default-deny' | 'no-policy' | 'node-to-own-pod';
   readonly rule?: RuleName;
   readonly defaultDeny?: readonly string[];
   /** The entry that decided: protocol, port and its leading bits. */
@@ -140,11 +140,7 @@ async function judgeOne(
   const { set, enforced } = await podInKernel(pod, datapath);
   const row = await datapath.lookupAddress(peer);
   const peerClass = row?.class ?? 0n;
-  const entry =
-    set === 0n ? undefined : await datapath.lookupPolicy({ set, class: peerClass, direction, protocol, port });
-  const selected = (set & (direction === 'ingress' ? INGRESS_ENFORCED : EGRESS_ENFORCED)) !== 0n;
-  const rule = entry && rules.rule(set, entry.rule, Date.now());
-  return {
+  const seen = {
     direction,
     pod: `${pod.namespace}/${pod.name}`,
     peer,
@@ -152,6 +148,15 @@ async function judgeOne(
     kind: row?.kind ?? 'unknown',
     set: hex64(set),
     enforced,
+  };
+  // The program for packets to pods asks this before any policy (`decide` in policy.h).
+  if (direction === 'ingress' && row?.kind === 'host') return { ...seen, verdict: 'allow', reason: 'node-to-own-pod' };
+  const entry =
+    set === 0n ? undefined : await datapath.lookupPolicy({ set, class: peerClass, direction, protocol, port });
+  const selected = (set & (direction === 'ingress' ? INGRESS_ENFORCED : EGRESS_ENFORCED)) !== 0n;
+  const rule = entry && rules.rule(set, entry.rule, Date.now());
+  return {
+    ...seen,
     verdict: entry?.verdict ?? (selected ? 'deny' : 'allow'),
     reason: entry ? 'rule' : selected ? 'default-deny' : 'no-policy',
     ...(rule ? { rule } : {}),

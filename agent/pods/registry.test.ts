@@ -1,7 +1,7 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import { scratchDirectory } from '../testing/scratch.ts';
 import { Registry } from './registry.ts';
 
 const CIDRS = ['10.244.1.0/24', 'fd00:10:244:1::/64'];
@@ -14,7 +14,7 @@ const pod = (id: string) => ({
   namespace: 'shop',
   name: id,
 });
-const file = () => join(mkdtempSync(join(tmpdir(), 'weft-registry-')), 'endpoints.json');
+const file = () => join(scratchDirectory(), 'endpoints.json');
 
 describe('the registry of pods', () => {
   test('knows every pod again after a restart', () => {

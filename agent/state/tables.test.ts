@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { NodeResource } from '@weft/node-api';
@@ -7,6 +6,7 @@ import fc from 'fast-check';
 import type { Resource } from '../tables/resource.ts';
 import { ModelTables, modelDatapath } from '../testing/model.ts';
 import { address, endpoint, policySet, service } from '../testing/resources.ts';
+import { scratchDirectory } from '../testing/scratch.ts';
 import { Journal } from './journal.ts';
 import { ResourceStore, type Upsert } from './store.ts';
 import { NodeTables } from './tables.ts';
@@ -18,7 +18,7 @@ const encoded = ([name, resource]: [string, Resource], version = 'v'): Upsert =>
 });
 const POD = { slot: 0, ifindex: 5, uid: 'u1', namespace: 'shop', name: 'api', ipv4: '10.244.1.2' };
 
-function setUp(path = join(mkdtempSync(join(tmpdir(), 'weft-tables-')), 'state.bin')) {
+function setUp(path = join(scratchDirectory(), 'state.bin')) {
   const store = new ResourceStore();
   const { journal } = Journal.open(path, store);
   const model = new ModelTables();
@@ -100,7 +100,7 @@ describe("the node's tables", () => {
   });
 
   test('a journal that outgrows its content is rewritten and loses nothing', () => {
-    const path = join(mkdtempSync(join(tmpdir(), 'weft-journal-')), 'state.bin');
+    const path = join(scratchDirectory(), 'state.bin');
     const store = new ResourceStore();
     const { journal } = Journal.open(path, store);
     for (let round = 0; round < 8; round++) {

@@ -5,10 +5,8 @@ import { type PolicyName, policyOf } from '../flows/line.ts';
 const Explanation = z.object({
   direction: z.enum(['ingress', 'egress']),
   pod: z.string(),
-  /** What the node takes the other end for. */
-  kind: z.string(),
   verdict: z.enum(['allow', 'deny']),
-  reason: z.enum(['rule', 'default-deny', 'no-policy']),
+  reason: z.enum(['rule', 'default-deny', 'no-policy', 'node-to-own-pod']),
   rule: z.object({ policy: z.string(), index: z.number(), reason: z.string().optional() }).optional(),
   defaultDeny: z.array(z.string()).optional(),
 });
@@ -47,9 +45,6 @@ export function parseSide(answer: unknown, direction: 'ingress' | 'egress', node
       : `${error.issues[0]?.path.join('.')}: ${error.issues[0]?.message}`;
     throw new Error(`the answer of ${node}'s agent is not understood (${detail}): use the \`weft\` of its version`);
   }
-  // The program for packets to pods asks this before any policy (datapath-native/bpf/policy.h).
-  if (direction === 'ingress' && decision.kind === 'host')
-    return { verdict: 'allowed', reason: 'node-to-own-pod', node };
   const { rule, defaultDeny } = decision;
   return {
     verdict: decision.verdict === 'allow' ? 'allowed' : 'denied',

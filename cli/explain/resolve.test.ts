@@ -197,13 +197,12 @@ describe('the verdict', () => {
     });
   });
 
-  test('a node may always reach its own pods, whatever a policy says; other nodes may not', () => {
-    expect(side({ kind: 'host', verdict: 'deny' })).toEqual({
+  test('says where the other end is the own node, which needs no rule', () => {
+    expect(side({ verdict: 'allow', reason: 'node-to-own-pod', rule: undefined })).toEqual({
       verdict: 'allowed',
       reason: 'node-to-own-pod',
       node: 'node2',
     });
-    expect(side({ kind: 'remote-node', verdict: 'deny' }).verdict).toBe('denied');
   });
 
   test('an answer of another version, or none for this direction, is refused', () => {

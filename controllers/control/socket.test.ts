@@ -2,11 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeEach, expect, test } from '@jest/globals';
 import { ControlSocket } from './socket.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'weft-control-'));
 const path = join(dir, 'run', 'control.sock');
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
 let control: ControlSocket;
 
 beforeEach(async () => {

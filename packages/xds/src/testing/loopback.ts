@@ -1,5 +1,5 @@
 /** Real servers and clients on unix sockets, for tests. */
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AggregatedDiscoveryServiceClient } from '@envoyproxy/xds-protos/envoy/service/discovery/v3/ads.ts';
@@ -38,11 +38,18 @@ export async function listen(
   server: Server,
   credentials = ServerCredentials.createInsecure(),
 ): Promise<{ readonly target: string } & AsyncDisposable> {
-  const target = `unix:${join(mkdtempSync(join(tmpdir(), 'xds-')), 'ads.sock')}`;
+  const directory = mkdtempSync(join(tmpdir(), 'xds-'));
+  const target = `unix:${join(directory, 'ads.sock')}`;
   await new Promise<void>((resolve, reject) =>
     server.bindAsync(target, credentials, (error) => (error ? reject(error) : resolve())),
   );
-  return { target, [Symbol.asyncDispose]: async () => server.forceShutdown() };
+  return {
+    target,
+    [Symbol.asyncDispose]: async () => {
+      server.forceShutdown();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
 }
 
 export interface Follower extends AsyncDisposable {
