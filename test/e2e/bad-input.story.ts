@@ -134,7 +134,7 @@ export function badInputStory(): void {
       expect([...(await probeFrom(cluster, await podOf(cluster, 'api-v1'), [probe])).values()]).toEqual([false]);
     }, 90_000);
 
-    test('a Service without endpoints refuses at once', async () => {
+    test('a Service without endpoints refuses at once, and an event says why', async () => {
       await cluster.kubectl(['apply', '-f', '-'], {
         input: stringify({
           apiVersion: 'v1',
@@ -156,6 +156,16 @@ export function badInputStory(): void {
         { timeout: 15_000 },
       );
       expect(refused.stderr).toMatch(/refused/i);
+      const events = ['get', 'events', '-n', 'shop', '--field-selector=involvedObject.name=empty'];
+      const said = await until(
+        'an event that says so',
+        async () => {
+          const notes = await cluster.kubectl([...events, '-o', 'jsonpath={.items[*].message}']);
+          return notes === '' ? undefined : notes;
+        },
+        { timeout: 30_000 },
+      );
+      expect(said).toContain('No ready pod is behind this Service');
       await cluster.kubectl(['delete', 'service', '-n', 'shop', 'empty']);
     }, 60_000);
   });
