@@ -19,7 +19,7 @@ function lazy(
 export const suites: Readonly<Record<string, Suite>> = {
   datapath: lazy(
     'packets and connections with policy on, against plain veth with routing',
-    ['rr-same', 'rr-cross', 'crr-same', 'crr-cross', 'bulk-same', 'bulk-cross', 'crr-service'],
+    ['rr-same', 'rr-cross', 'crr-same', 'crr-cross', 'bulk-same', 'bulk-cross', 'crr-service', 'cost'],
     async () => (await import('./datapath/suite.ts')).runCase,
   ),
   control: lazy(

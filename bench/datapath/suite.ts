@@ -94,6 +94,7 @@ class Bench {
 }
 
 export async function runCase(one: string): Promise<readonly Result[]> {
+  if (one === 'cost') return (await import('./cost.ts')).costs();
   removeTopologies();
   const bench = new Bench(await goTool('netload'));
   const close = onEnd(() => bench.close());
