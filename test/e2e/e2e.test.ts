@@ -5,12 +5,14 @@ import { badInputStory } from './bad-input.story.ts';
 import { churnStory } from './churn.story.ts';
 import { cliStory } from './cli.story.ts';
 import { killStory } from './kill.story.ts';
+import { servicesStory } from './services.story.ts';
 import { workloadsStory } from './workloads.story.ts';
 import { stopTheCluster, whyNot } from './world.ts';
 
 (whyNot === undefined ? describe : describe.skip)(whyNot === undefined ? 'Weft' : `Weft: ${whyNot}`, () => {
   afterAll(stopTheCluster, 120_000);
   actsStory();
+  servicesStory();
   workloadsStory();
   cliStory();
   badInputStory();
