@@ -208,6 +208,27 @@ suite(`the addon${reason === undefined ? '' : ` (skipped: ${reason})`}`, () => {
     expect(await worker.call('attachedPods')).toEqual([]);
   });
 
+  test('many pods are attached with short grace periods, which end, also those of a process that was killed', async () => {
+    const expedited = () => lab.run('cat', '/sys/kernel/rcu_expedited').trim();
+    const mark = `${lab.bpf}/weft/v1/hurry`;
+    const marked = () => lab.run('ls', `${lab.bpf}/weft/v1`).split('\n').includes('hurry');
+    const before = expedited();
+    for (const pair of [1, 2, 3, 4])
+      lab.run('ip', 'link', 'add', `many${pair}`, 'type', 'veth', 'peer', 'name', `peer${pair}`);
+    const found = (await worker.call('links')).filter(({ name }) => /^(many|peer)/.test(name));
+    const indexes = found.map(({ index }) => index);
+    expect(indexes).toHaveLength(8);
+    await worker.call('attachPods', indexes);
+    expect({ expedited: expedited(), marked: marked() }).toEqual({ expedited: before, marked: false });
+    for (const index of indexes) await worker.call('detachPod', index);
+    await worker.kill();
+    lab.run('mkdir', mark);
+    lab.run('sh', '-c', 'echo 1 > /sys/kernel/rcu_expedited');
+    worker = lab.worker();
+    await worker.open(lab.options());
+    expect({ expedited: expedited(), marked: marked() }).toEqual({ expedited: '0', marked: false });
+  });
+
   test('a map with another budget is replaced, the others are kept', async () => {
     await worker.call('apply', [
       { op: 'upsert', rows: [sample('addresses', '10.9.0.0/16'), { table: 'pods', slot: 3, ifindex: 1, set: 7n }] },

@@ -19,6 +19,8 @@ import { nodeName, nodeState, podName, podUid } from './state.ts';
 
 /** Until an agent has given back what its start needed, ms. */
 const settleMs = 3_000;
+/** In which the kernel ends the links of the last run, a grace period each, and holds up whoever asks for addresses. */
+const teardownMs = 5_000;
 const bare = ['--input-type=module', '--eval', 'process.stdout.write("started"); setInterval(() => {}, 1e6)'];
 
 const config: NodeConfig = JSON.parse(process.argv[2] ?? '{}');
@@ -105,6 +107,7 @@ async function wipe(): Promise<void> {
   await end();
   sh(`umount ${dir}/pins; mount -t bpf bpf ${dir}/pins`);
   rmSync(`${dir}/run/state.bin`, { force: true });
+  await sleep(teardownMs);
 }
 
 /** @returns milliseconds from the process's start until the kernel holds everything */

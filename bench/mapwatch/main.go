@@ -4,7 +4,8 @@
 //	mapwatch count DIRECTORY PODS POLICY ADDRESSES SERVICES
 //
 // `verdict` waits until the pod's ingress policy allows TCP port ALLOWED from the peer and does not allow port DENIED
-// (0: no port). `count` waits until there are that many pods with a policy and at least that many rows of each map.
+// (0: no port). `count` waits until there are that many pods with a policy, with the programs attached to their devices,
+// and at least that many rows of each map.
 // Both print CLOCK_MONOTONIC in nanoseconds.
 package main
 
@@ -108,7 +109,7 @@ func count(directory string, wanted []string) error {
 		if all == nil {
 			all, _ = open(directory)
 		}
-		return all != nil && all["services"].atLeast(24, least[3]) && all.pods() >= least[0] &&
+		return all != nil && attached(directory) >= 2*least[0] && all["services"].atLeast(24, least[3]) && all.pods() >= least[0] &&
 			all["policy"].atLeast(24, least[1]) && all["addresses"].atLeast(20, least[2])
 	}, countEvery)
 	if err != nil {
@@ -116,6 +117,12 @@ func count(directory string, wanted []string) error {
 	}
 	fmt.Println(when)
 	return nil
+}
+
+// attached counts the pinned links of pods' devices: each pod has one for each direction.
+func attached(directory string) int {
+	links, _ := filepath.Glob(filepath.Join(directory, "links", "pod-*"))
+	return len(links)
 }
 
 func numbers(words []string) ([]int, error) {

@@ -39,13 +39,13 @@ impl BackendSetRow {
         }
         match table {
             Some(table) => write_table(maps, self.set, &table)?,
-            None => maps.maglev.remove(&self.set)?,
+            None => remove_table(maps, self.set)?,
         }
         remove_members(maps, self.set, members.len() as u32)
     }
 
     pub fn delete(set: u64, maps: &Maps) -> Result<()> {
-        maps.maglev.remove(&set)?;
+        remove_table(maps, set)?;
         remove_members(maps, set, 0)
     }
 
@@ -71,6 +71,14 @@ impl BackendSetRow {
                 })
             })
             .collect()
+    }
+}
+
+/// Removing from a map of maps waits for a grace period, whether there was something or not.
+fn remove_table(maps: &Maps, set: u64) -> Result<()> {
+    match maps.maglev.get(&set)? {
+        Some(_) => maps.maglev.remove(&set),
+        None => Ok(()),
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Options {
 pub struct Datapath {
     maps: Maps,
     links: PathBuf,
+    /// Mark of [`ShortGracePeriods`].
+    hurry: PathBuf,
     tc: Vec<Program>,
     /// Held while tables or links are written, so that each change sees what the one before left.
     writing: Mutex<()>,
@@ -44,6 +46,8 @@ impl Datapath {
     pub fn open(options: &Options) -> Result<Self> {
         let directory = make_directories(&options.pin_dir)?;
         let links_directory = directory.join("links");
+        let hurry = directory.join("hurry");
+        ShortGracePeriods::end_forgotten(&hurry);
         let underlay = ifindex(&options.underlay)?;
         let cgroup = open_cgroup(&options.cgroup)?;
         let config = Config {
@@ -59,6 +63,7 @@ impl Datapath {
         let datapath = Self {
             maps: Maps::open(&directory)?,
             links: links_directory,
+            hurry,
             tc: loaded.tc,
             writing: Mutex::new(()),
             adopted: loaded.reused > 0,
@@ -104,7 +109,7 @@ impl Datapath {
 
     /// Errors: the first device that failed; those before it are attached.
     pub fn attach_pods(&self, ifindexes: &[u32]) -> Result<()> {
-        let _hurry = (ifindexes.len() >= MANY).then(ShortGracePeriods::begin);
+        let _hurry = (ifindexes.len() >= MANY).then(|| ShortGracePeriods::begin(&self.hurry));
         ifindexes
             .iter()
             .try_for_each(|&ifindex| self.attach_pod(ifindex))
@@ -232,6 +237,7 @@ pub fn uninstall(pin_dir: &Path) -> Result<()> {
         if !version.file_name().to_str().is_some_and(is_layout) {
             continue;
         }
+        ShortGracePeriods::end_forgotten(&version.path().join("hurry"));
         for directory in [version.path().join("links"), version.path()] {
             remove_pins(&directory)?;
         }
