@@ -23,9 +23,12 @@ export interface PolicyRow {
   readonly port: number;
   /** Leading bits of port that count, 0 to 16. */
   readonly portBits: number;
-  readonly verdict: 'allow' | 'deny';
+  /** proxy: Envoy decides, behind the listener on proxyPort. */
+  readonly verdict: 'allow' | 'deny' | 'proxy';
   /** Index into the set's rules; 65535 is none. */
   readonly rule: number;
+  /** Exactly where the verdict is proxy: the port of Envoy's listener in the proxy's network namespace. */
+  readonly proxyPort?: number;
 }
 
 /** A row of weft_pods; the loader keeps weft_pod_by_addr and weft_pod_by_dev in step with it. */
@@ -36,6 +39,14 @@ export interface PodRow {
   readonly set: bigint;
   readonly ipv4?: string;
   readonly ipv6?: string;
+  /** true or absent. It runs Envoy for this node: speaks with its clients' addresses, and only the kernel's redirect reaches it. */
+  readonly proxy?: boolean;
+}
+
+/** The one row of weft_proxy: the pod to whose Envoy new connections go. None: they are refused. */
+export interface ProxyRow {
+  readonly table: 'proxy';
+  readonly slot: number;
 }
 
 /** A row of weft_services. address "" is any node's (node ports). */
@@ -64,7 +75,7 @@ export interface BackendSetRow {
   readonly maglevSize: number;
 }
 
-export type Row = AddressRow | PolicyRow | PodRow | ServiceRow | BackendSetRow;
+export type Row = AddressRow | PolicyRow | PodRow | ProxyRow | ServiceRow | BackendSetRow;
 export type TableName = Row['table'];
 
 /** One step of a change; steps run in order, rows within a step in order. Deleting what is absent is no error. A
@@ -138,6 +149,10 @@ export declare class Datapath {
   /** The same for a list; a long one has the kernel expedite its grace periods meanwhile. Rejects at the first device
    * that fails. */
   attachPods(ifindexes: readonly number[]): Promise<void>;
+  /** Attaches the program that hands connections to Envoy's listeners, inside a proxy pod's network namespace (a path
+   * as the runtime gives it) at its device `interfaceName`; `ifindex` is the host side's. Idempotent; later opens
+   * update it in place. */
+  attachProxy(ifindex: number, netns: string, interfaceName: string): Promise<void>;
   /** Removes the pinned links of a device that may be gone already. */
   detachPod(ifindex: number): Promise<void>;
   /** ifindexes with pinned links. */
@@ -204,4 +219,8 @@ export declare const constants: {
   readonly hostMac: string;
   readonly masqueradeMark: number;
   readonly maxPods: number;
+  /** Listeners in a proxy's network namespace have ports of this range, both ends included. */
+  readonly proxyListenerPorts: readonly [number, number];
+  /** Envoy's connections to servers come from this range, which no other pod may open connections from. */
+  readonly proxySourcePorts: readonly [number, number];
 };

@@ -28,7 +28,7 @@ export interface Explanation {
   readonly set: string;
   /** The pod's row is in the kernel and the programs are attached to its device: the verdict is what packets get. */
   readonly enforced: boolean;
-  readonly verdict: 'allow' | 'deny';
+  readonly verdict: 'allow' | 'deny' | 'proxy';
   readonly reason: 'rule' | 'default-deny' | 'no-policy' | 'node-to-own-pod';
   readonly rule?: RuleName;
   readonly defaultDeny?: readonly string[];

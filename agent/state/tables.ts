@@ -10,7 +10,7 @@ import { longestMatch } from '../tables/lpm.ts';
 import { planChange } from '../tables/plan.ts';
 import { policyRows, setName, setOfName } from '../tables/policy-rows.ts';
 import { decodeResource } from '../tables/resource.ts';
-import { QUARANTINE_SET, sameRow } from '../tables/rows.ts';
+import { QUARANTINE_SET, rowKey, sameRow } from '../tables/rows.ts';
 import { checkResource } from './check.ts';
 import { type Failure, failures } from './failure.ts';
 import type { Journal } from './journal.ts';
@@ -254,7 +254,7 @@ export class NodeTables {
         named.set(setName(set), message);
       } else if (row.table === 'addresses') named.set(`address/${row.prefix}`, message);
       else if (row.table === 'pods') named.set(`endpoint/${this.#pods.get(row.slot)?.pod.uid ?? ''}`, message);
-      else named.set(`${row.table}/${row.table === 'services' ? row.address : row.set}`, message);
+      else named.set(`${row.table}/${rowKey(row)}`, message);
     }
     return named;
   }

@@ -30,4 +30,5 @@ const KIND_PREFIX = {
   endpoint: 'endpoint/',
   policySet: 'policyset/',
   address: 'address/',
+  envoy: 'envoy/',
 } as const satisfies Record<Resource['$case'], string>;

@@ -16,6 +16,8 @@ export function rowKey(row: Row): string {
       return `${row.set}/${policyKey(row)}`;
     case 'pods':
       return `${row.slot}`;
+    case 'proxy':
+      return 'proxy';
     case 'services':
       return `${row.address}|${row.port}|${row.protocol}|${row.scope}|${row.family}`;
     case 'backends':
@@ -34,9 +36,11 @@ export function sameRow(a: Row, b: Row): boolean {
     case 'addresses':
       return b.table === 'addresses' && sameAddress(a, b);
     case 'policy':
-      return b.table === 'policy' && rowKey(a) === rowKey(b) && a.verdict === b.verdict && a.rule === b.rule;
+      return b.table === 'policy' && samePolicy(a, b);
     case 'pods':
       return b.table === 'pods' && samePod(a, b);
+    case 'proxy':
+      return b.table === 'proxy' && a.slot === b.slot;
     case 'services':
       return b.table === 'services' && sameService(a, b);
     case 'backends':
@@ -48,8 +52,19 @@ function sameAddress(a: AddressRow, b: AddressRow): boolean {
   return a.prefix === b.prefix && a.class === b.class && a.kind === b.kind;
 }
 
+function samePolicy(a: PolicyRow, b: PolicyRow): boolean {
+  return rowKey(a) === rowKey(b) && a.verdict === b.verdict && a.rule === b.rule && a.proxyPort === b.proxyPort;
+}
+
 function samePod(a: PodRow, b: PodRow): boolean {
-  return a.slot === b.slot && a.ifindex === b.ifindex && a.set === b.set && a.ipv4 === b.ipv4 && a.ipv6 === b.ipv6;
+  return (
+    a.slot === b.slot &&
+    a.ifindex === b.ifindex &&
+    a.set === b.set &&
+    a.ipv4 === b.ipv4 &&
+    a.ipv6 === b.ipv6 &&
+    a.proxy === b.proxy
+  );
 }
 
 function sameService(a: ServiceRow, b: ServiceRow): boolean {

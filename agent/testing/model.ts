@@ -27,6 +27,7 @@ export class ModelTables {
     addresses: new Map(),
     policy: new Map(),
     pods: new Map(),
+    proxy: new Map(),
     services: new Map(),
     backends: new Map(),
   };
@@ -77,12 +78,15 @@ export class ModelTables {
   }
 
   /** Undefined: the slot has no pod. */
-  verdict(probe: Probe): 'allow' | 'deny' | undefined {
+  verdict(probe: Probe): PolicyRow['verdict'] | undefined {
     return this.verdictOf(this.address(probe.peer)?.class ?? 0n, probe);
   }
 
   /** The same for a peer whose class is known. */
-  verdictOf(peerClass: bigint, { slot, direction, protocol, port }: Omit<Probe, 'peer'>): 'allow' | 'deny' | undefined {
+  verdictOf(
+    peerClass: bigint,
+    { slot, direction, protocol, port }: Omit<Probe, 'peer'>,
+  ): PolicyRow['verdict'] | undefined {
     const pod = this.tables.pods.get(`${slot}`);
     if (pod?.table !== 'pods') return undefined;
     const entry = this.policy({ set: pod.set, class: peerClass, direction, protocol, port });
@@ -110,6 +114,7 @@ export function modelDatapath(model: ModelTables): Pick<Datapath, keyof Datapath
     attachPods: async (ifindexes) => {
       for (const ifindex of ifindexes) model.attached.add(ifindex);
     },
+    attachProxy: async (ifindex) => void model.attached.add(ifindex),
     detachPod: async (ifindex) => void model.attached.delete(ifindex),
     attachedPods: async () => [...model.attached],
     apply: async (steps) => model.write(steps),

@@ -17,7 +17,16 @@ export function node(name: string, addresses: string[], podCidrs: string[]): [st
 
 export function endpoint(uid: string, name: string, policySet: bigint, peerClass: bigint): [string, Resource] {
   const labels = { app: name };
-  const value = { uid, namespace: 'shop', name, serviceAccount: 'default', labels, policySet, class: peerClass };
+  const value = {
+    uid,
+    namespace: 'shop',
+    name,
+    serviceAccount: 'default',
+    labels,
+    policySet,
+    class: peerClass,
+    proxy: false,
+  };
   return [`endpoint/${uid}`, { $case: 'endpoint', value }];
 }
 
@@ -34,8 +43,10 @@ export function policySet(id: bigint, peerClass: bigint): [string, Resource] {
       $case: 'policySet',
       value: {
         id,
-        entries: [{ direction: 0, class: peerClass, protocol: 6, port: 80, portBits: 16, verdict: 1, rule: 0 }],
-        rules: [{ policy, direction: 0, index: 0, deny: false, reason: '' }],
+        entries: [
+          { direction: 0, class: peerClass, protocol: 6, port: 80, portBits: 16, verdict: 1, rule: 0, listener: 0n },
+        ],
+        rules: [{ policy, direction: 0, index: 0, deny: false, reason: '', http: [] }],
         ingressDefaultDeny: [policy],
         egressDefaultDeny: [],
       },

@@ -12,7 +12,7 @@ const node = (name: string): NodeResource => ({
 const endpoint = (uid: string, policySet: bigint, labels: Record<string, string> = {}): NodeResource => ({
   resource: {
     $case: 'endpoint',
-    value: { uid, namespace: 'shop', name: uid, serviceAccount: 'default', labels, policySet, class: 1n },
+    value: { uid, namespace: 'shop', name: uid, serviceAccount: 'default', labels, policySet, class: 1n, proxy: false },
   },
 });
 

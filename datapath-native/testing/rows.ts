@@ -101,6 +101,8 @@ function keys(row: Row): string[] {
         `device ${row.ifindex}`,
         ...[row.ipv4, row.ipv6].filter((text) => text !== undefined),
       ];
+    case 'proxy':
+      return ['proxy'];
     case 'services':
       return [[row.address, row.port, row.protocol, row.scope, row.family].join()];
     case 'backends':

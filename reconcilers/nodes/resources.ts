@@ -47,6 +47,7 @@ export function endpointResource(pod: PodRecord, record: ClassRecord): NodeResou
         labels: fact.labels,
         policySet: pod.set?.id ?? 0n,
         class: record.id,
+        proxy: false,
       },
     },
   };

@@ -211,7 +211,7 @@ function directionEntries(
   }
   if (ports.length === 0) return NO_ENTRIES;
   const shared = { direction: DIRECTIONS[direction], class: record.id };
-  return resolvePorts(ports).map((entry) => ({ ...shared, ...entry }));
+  return resolvePorts(ports).map((entry) => ({ ...shared, ...entry, listener: 0n }));
 }
 
 function matchesRule(rule: CompiledRule, record: ClassRecord): boolean {
@@ -262,6 +262,7 @@ function compile(parts: readonly CompiledPart[]): CompiledSet {
       index: source.index,
       deny: source.deny,
       reason: source.reason,
+      http: [],
     })),
     ingressDefaultDeny: denying('ingress'),
     egressDefaultDeny: denying('egress'),
