@@ -49,6 +49,7 @@ export function policySet(id: bigint, peerClass: bigint): [string, Resource] {
         rules: [{ policy, direction: 0, index: 0, deny: false, reason: '', http: [] }],
         ingressDefaultDeny: [policy],
         egressDefaultDeny: [],
+        listeners: [],
       },
     },
   ];

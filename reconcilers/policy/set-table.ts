@@ -145,6 +145,7 @@ export function setResource(set: SetRecord, classes: readonly ClassRecord[]): No
         rules: compiled.shown,
         ingressDefaultDeny: compiled.ingressDefaultDeny,
         egressDefaultDeny: compiled.egressDefaultDeny,
+        listeners: [],
       },
     },
   };
