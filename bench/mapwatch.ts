@@ -28,7 +28,7 @@ export class MapWatch {
     this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
   }
 
-  /** @param directory the pins of a layout, as /proc/PID/root/sys/fs/bpf/weft/v1 for a node in namespaces of its own */
+  /** @param directory the pins of a layout, as /proc/PID/root/sys/fs/bpf/weft/v2 for a node in namespaces of its own */
   static async verdicts(directory: string): Promise<MapWatch> {
     return new MapWatch(await goTool('mapwatch'), ['verdict', directory]);
   }

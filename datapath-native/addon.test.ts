@@ -6,7 +6,7 @@ import { rows, sample } from './testing/rows.ts';
 
 const reason = whyNot();
 const suite = reason === undefined ? describe : describe.skip;
-const tables: TableName[] = ['addresses', 'policy', 'pods', 'services', 'backends'];
+const tables: TableName[] = ['addresses', 'policy', 'pods', 'proxy', 'services', 'backends'];
 
 suite(`the addon${reason === undefined ? '' : ` (skipped: ${reason})`}`, () => {
   let lab: Lab;
@@ -30,10 +30,10 @@ suite(`the addon${reason === undefined ? '' : ` (skipped: ${reason})`}`, () => {
 
   test('pins its maps in a directory of the layout that only root can enter', () => {
     expect(lab.run('stat', '-c', '%a', `${lab.bpf}/weft`).trim()).toBe('700');
-    expect(lab.run('ls', `${lab.bpf}/weft/v1`).split('\n')).toEqual(
+    expect(lab.run('ls', `${lab.bpf}/weft/v2`).split('\n')).toEqual(
       expect.arrayContaining(['links', 'weft_addresses', 'weft_conntrack', 'weft_policy', 'weft_services']),
     );
-    expect(lab.run('ls', `${lab.bpf}/weft/v1/links`).split('\n')).toEqual(
+    expect(lab.run('ls', `${lab.bpf}/weft/v2/links`).split('\n')).toEqual(
       expect.arrayContaining(['underlay-ingress', 'cgroup-weft_connect4', 'cgroup-weft_connect6']),
     );
   });
@@ -208,10 +208,38 @@ suite(`the addon${reason === undefined ? '' : ` (skipped: ${reason})`}`, () => {
     expect(await worker.call('attachedPods')).toEqual([]);
   });
 
+  test('a proxy pod has programs inside its network namespace, which a new process takes over', async () => {
+    const netns = lab.addNetns('proxy');
+    lab.run('ip', 'link', 'add', 'wproxy', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', netns);
+    const device = (await worker.call('links')).find((link) => link.name === 'wproxy')?.index ?? 0;
+    const proxy = { table: 'proxy', slot: 7 } as const;
+    const upsert = async (...rows: Row[]) => await worker.call('apply', [{ op: 'upsert', rows }]);
+    expect(await upsert(proxy)).toEqual([{ step: 0, row: 0, message: expect.stringContaining('no proxy pod') }]);
+    const pod = { table: 'pods', slot: 7, ifindex: device, set: 3n, ipv4: '10.0.0.7', proxy: true } as const;
+    expect(await upsert(pod, proxy)).toEqual([]);
+    expect(await worker.call('dump', 'pods')).toEqual([pod]);
+    expect(await worker.call('dump', 'proxy')).toEqual([proxy]);
+    await worker.call('attachPod', device);
+    await worker.call('attachProxy', device, netns, 'eth0');
+    const pins = () => lab.run('ls', `${lab.bpf}/weft/v2/links`).match(new RegExp(`^pod-${device}-.*$`, 'gm'));
+    const wanted = ['egress', 'ingress', 'into-proxy', 'out-of-proxy'].map((end) => `pod-${device}-${end}`);
+    expect(pins()).toEqual(wanted);
+    await worker.kill();
+    worker = lab.worker();
+    expect(await worker.open(lab.options())).toBe(true);
+    await worker.call('attachProxy', device, netns, 'eth0');
+    expect(pins()).toEqual(wanted);
+    await expect(worker.call('attachProxy', device, '/nowhere', 'eth0')).rejects.toThrow('/nowhere');
+    await expect(worker.call('attachProxy', device, netns, 'eth9')).rejects.toThrow('eth9');
+    await worker.call('detachPod', device);
+    expect(pins()).toBeNull();
+    await clear();
+  });
+
   test('many pods are attached with short grace periods, which end, also those of a process that was killed', async () => {
     const expedited = () => lab.run('cat', '/sys/kernel/rcu_expedited').trim();
-    const mark = `${lab.bpf}/weft/v1/hurry`;
-    const marked = () => lab.run('ls', `${lab.bpf}/weft/v1`).split('\n').includes('hurry');
+    const mark = `${lab.bpf}/weft/v2/hurry`;
+    const marked = () => lab.run('ls', `${lab.bpf}/weft/v2`).split('\n').includes('hurry');
     const before = expedited();
     for (const pair of [1, 2, 3, 4])
       lab.run('ip', 'link', 'add', `many${pair}`, 'type', 'veth', 'peer', 'name', `peer${pair}`);

@@ -101,6 +101,25 @@ suite(`weft-cni${reason === undefined ? '' : ` (skipped: ${reason})`}`, () => {
     expect(inPod('ip', 'link', 'show', 'eth0')).toContain('mtu 1450');
   });
 
+  test('a pod leaves the ports of Envoy alone', async () => {
+    await cni('ADD');
+    expect(inPod('cat', '/proc/sys/net/ipv4/ip_local_reserved_ports').trim()).toBe('61000-65535');
+  });
+
+  test('a pod that runs Envoy takes every packet for its own and has ports that no other pod has', async () => {
+    agent.answer = ({ command }) => (command === 'ADD' ? grant.replace('"mtu"', '"proxy":true,"mtu"') : '{"ok":true}');
+    expect((await cni('ADD')).status).toBe(0);
+    const setting = (key: string) => inPod('cat', `/proc/sys/net/ipv4/${key}`).trim();
+    expect(setting('ip_local_port_range').split(/\s+/)).toEqual(['61000', '65535']);
+    expect(setting('tcp_max_tw_buckets')).toBe('0');
+    expect(setting('tcp_syncookies')).toBe('0');
+    expect(setting('ip_local_reserved_ports')).toBe('');
+    for (const family of ['-4', '-6']) {
+      expect(inPod('ip', family, 'rule')).toContain('iif eth0 lookup 100');
+      expect(inPod('ip', family, 'route', 'show', 'table', '100')).toContain('local default dev lo');
+    }
+  });
+
   test('the device stays down until the agent has answered', async () => {
     let seen = '';
     agent.answer = ({ command, hostIfName }) => {

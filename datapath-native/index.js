@@ -76,6 +76,10 @@ export class Datapath {
     await this.#native.attachPods([ifindex]);
   }
 
+  async attachProxy(ifindex, netns, interfaceName) {
+    await this.#native.attachProxy(ifindex, netns, interfaceName);
+  }
+
   async attachPods(ifindexes) {
     await this.#native.attachPods(ifindexes);
   }

@@ -101,7 +101,7 @@ try {
   };
   agent = lab.startAgent();
   seen['restartMs'] = await lab.ready();
-  seen['links'] = sh(`ls ${dir}/bpf/weft/v1/links`).match(/pod-/g)?.length;
+  seen['links'] = sh(`ls ${dir}/bpf/weft/v2/links`).match(/pod-/g)?.length;
   const after = (await lab.ask({ command: 'dump', table: 'policy' })).concat(
     await lab.ask({ command: 'dump', table: 'pods' }),
   );

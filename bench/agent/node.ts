@@ -113,7 +113,7 @@ async function wipe(): Promise<void> {
 /** @returns milliseconds from the process's start until the kernel holds everything */
 async function agentStart(api: string, wanted: Rows): Promise<number> {
   await wipe();
-  const watch = await MapWatch.rows(`${dir}/pins/weft/v1`, wanted);
+  const watch = await MapWatch.rows(`${dir}/pins/weft/v2`, wanted);
   const started = monotonicMs();
   startAgent(api);
   const there = await watch.next();

@@ -56,7 +56,7 @@ export async function applyToKernel(cluster: Cluster, changes: number, warmUp: n
   const timings: Timing[] = [];
   try {
     for (const pod of servers) {
-      const pins = `/proc/${cluster.nodeInit(pod.node)}/root/sys/fs/bpf/weft/v1`;
+      const pins = `/proc/${cluster.nodeInit(pod.node)}/root/sys/fs/bpf/weft/v2`;
       watches.push({ pod, watch: await MapWatch.verdicts(pins) });
     }
     const metadata = { name, namespace: 'shop' };

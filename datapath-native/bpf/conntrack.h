@@ -28,7 +28,8 @@ static __always_inline int canonical(struct weft_tuple *t, const struct packet *
 	t->pa = from_b ? p->dport : p->sport;
 	t->pb = from_b ? p->sport : p->dport;
 	t->proto = p->proto;
-	t->pad[0] = t->pad[1] = t->pad[2] = 0;
+	t->leg = p->leg;
+	t->pad[0] = t->pad[1] = 0;
 	return from_b;
 }
 
@@ -40,7 +41,8 @@ static __always_inline void directed(struct weft_tuple *t, const struct packet *
 	t->pa = p->reply ? p->dport : p->sport;
 	t->pb = p->reply ? p->sport : p->dport;
 	t->proto = p->proto;
-	t->pad[0] = t->pad[1] = t->pad[2] = 0;
+	t->leg = p->leg;
+	t->pad[0] = t->pad[1] = 0;
 }
 
 static __always_inline int opens_tcp(const struct packet *p)
@@ -78,6 +80,31 @@ static __always_inline struct weft_conn *conn_lookup(struct packet *p, struct we
 	if (bpf_ktime_get_coarse_ns() - conn->seen_ns > timeout_of(conn, p->proto))
 		return 0;
 	p->reply = from_b != !!(conn->flags & CONN_FROM_B);
+	return conn;
+}
+
+static __always_inline int is_proxy_port(__be16 port)
+{
+	return bpf_ntohs(port) >= PROXY_SOURCE_FIRST;
+}
+
+/* The same for a packet whose leg is to be found out: a server answers Envoy first of all, and what Envoy says without
+ * a socket (resets) bears no stage. */
+static __always_inline struct weft_conn *conn_find(struct packet *p, struct weft_tuple *key)
+{
+	struct weft_conn *conn;
+	int other;
+
+	if (p->hook == HOOK_FROM_PROXY)
+		p->leg = p->stage == STAGE_SERVER;
+	else
+		p->leg = p->hook == HOOK_FROM_POD && p->proto == IPPROTO_TCP && is_proxy_port(p->dport);
+	conn = conn_lookup(p, key);
+	other = p->hook == HOOK_FROM_PROXY ? !p->stage && p->tcp_flags & TCP_RST : p->leg;
+	if (conn || !other)
+		return conn;
+	p->leg = !p->leg;
+	conn = conn_lookup(p, key);
 	return conn;
 }
 

@@ -13,7 +13,8 @@ enum weft_path {
 	PATH_POD = 1,	 /* a pod of this node */
 	PATH_UNDERLAY = 2, /* another node or its pods, by the node's routes */
 	PATH_MAC = 3,	 /* out of the underlay to the neighbour that the connection came from */
-	PATH_WORLD = 4	 /* the stack, masqueraded */
+	PATH_WORLD = 4,	 /* the stack, masqueraded */
+	PATH_PROXY = 5	 /* a pod of this node that runs Envoy */
 };
 
 /* One end of a connection. */
@@ -47,7 +48,15 @@ struct weft_conn {
 	__u8 reason; /* of the first packet's verdict */
 	__u8 l2_dst[6]; /* PATH_MAC: where replies go, and from which address of ours */
 	__u8 l2_src[6];
+	__u16 proxy_from; /* from.path is PATH_PROXY: slot of the Envoy that opened it */
+	__u16 proxy_to;	  /* to.path is PATH_PROXY: slot of the Envoy that it goes to */
+	__be16 proxy_port; /* of its listener */
+	__u8 passed; /* enum stage: what Envoy has decided on it before */
+	__u8 pad;
 };
+
+/* What a connection that Envoy opened has behind it: the client's side (its egress rules, routes), or the server's. */
+enum stage { STAGE_NONE = 0, STAGE_CLIENT = 1, STAGE_SERVER = 2 };
 
 /* weft_opening: array by slot. Connections that a pod opened in the present period and that came to nothing so far. */
 struct weft_opening {

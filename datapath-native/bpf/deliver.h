@@ -51,6 +51,35 @@ static __always_inline int to_pod(struct __sk_buff *skb, const struct side *side
 	return bpf_redirect_peer(side->ifindex, 0);
 }
 
+/* On packets that go to a proxy pod by its device's egress hook. Nothing from a pod carries it; see MARK_RESET. */
+#define MARK_PROXY 0x77526670
+
+static __always_inline int is_proxy(__u32 slot)
+{
+	struct weft_pod *pod = pod_of(slot);
+
+	return pod && pod->flags & POD_PROXY;
+}
+
+/* Into the network namespace of an Envoy. Only from an ingress hook there is a way past the device's egress hook. */
+static __always_inline int to_proxy(struct __sk_buff *skb, const struct packet *p, __u32 slot)
+{
+	struct weft_pod *pod = pod_of(slot);
+	struct macs m;
+
+	if (!pod || !(pod->flags & POD_PROXY))
+		return TC_ACT_SHOT;
+	for (int i = 0; i < 6; i++) {
+		m.dst[i] = config.pod_mac[i];
+		m.src[i] = config.host_mac[i];
+	}
+	write_macs(skb, &m);
+	if (p->hook != HOOK_TO_POD)
+		return bpf_redirect_peer(pod->ifindex, 0);
+	skb->mark = MARK_PROXY;
+	return bpf_redirect(pod->ifindex, 0);
+}
+
 static __always_inline int to_neighbour(struct __sk_buff *skb, const struct weft_conn *conn)
 {
 	struct macs m;
@@ -69,7 +98,7 @@ static __always_inline const struct side *receiver(const struct packet *p, const
 /* REASON_TTL if the packet would have to go from device to device but may not. */
 static __always_inline int check_hops(const struct packet *p, const struct side *to)
 {
-	int here = p->hook == HOOK_TO_POD || to->path == PATH_STACK || to->path == PATH_WORLD;
+	int here = p->hook == HOOK_TO_POD || to->path == PATH_STACK || to->path == PATH_WORLD || to->path == PATH_PROXY;
 
 	return here || p->ttl > 1 ? 0 : REASON_TTL;
 }
@@ -80,6 +109,8 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct packet *p
 	const struct side *side = receiver(p, conn);
 	int reason;
 
+	if (side->path == PATH_PROXY)
+		return to_proxy(skb, p, p->reply ? conn->proxy_from : conn->proxy_to);
 	if (p->hook == HOOK_TO_POD || side->path == PATH_STACK)
 		return TC_ACT_OK;
 	if (side->path == PATH_WORLD) {

@@ -26,14 +26,26 @@ __noinline int revoke(struct __sk_buff *skb, struct packet *p, const struct weft
 }
 
 /* Looks both verdicts up again and takes the present epochs over. */
-static __always_inline int revalidate(struct packet *p, struct weft_conn *conn)
+static __always_inline int revalidate(struct packet *p, struct weft_conn *conn, __be16 *listener)
 {
 	struct weft_tuple way;
 
 	side_take(&conn->from, conn->from.slot);
 	side_take(&conn->to, conn->to.slot);
 	directed(&way, p);
-	return decide(conn, &way, &p->dir);
+	return decide(conn, &way, &p->dir, listener);
+}
+
+/* Between two ends of which one is Envoy, only Envoy speaks for itself. */
+static __always_inline int is_misdirected(const struct packet *p, const struct side *sender)
+{
+	return (sender->path == PATH_PROXY) != (p->hook == HOOK_FROM_PROXY);
+}
+
+static __always_inline int lost_its_proxy(const struct weft_conn *conn)
+{
+	return (conn->to.path == PATH_PROXY && !is_proxy(conn->proxy_to)) ||
+	       (conn->from.path == PATH_PROXY && !is_proxy(conn->proxy_from));
 }
 
 /* The program's verdict, or NOT_ESTABLISHED if the entry was another pod's. */
@@ -43,9 +55,12 @@ static __always_inline int established(struct __sk_buff *skb, struct packet *p, 
 	const struct side *sender = p->reply ? &conn->to : &conn->from;
 	enum freshness from, to;
 	int reason, verdict, last;
+	__be16 listener;
 
 	if (p->hook == HOOK_FROM_UNDERLAY && sender->slot != SLOT_NONE)
 		return drop(skb, p, 0, REASON_SPOOFED);
+	if (is_misdirected(p, sender))
+		return drop(skb, p, conn, REASON_INVALID);
 	if (collides(p, conn))
 		return drop(skb, p, conn, REASON_NAT_COLLISION);
 	from = side_freshness(&conn->from);
@@ -62,16 +77,19 @@ static __always_inline int established(struct __sk_buff *skb, struct packet *p, 
 		return TC_ACT_SHOT;
 	}
 	if (from == CHANGED || to == CHANGED) {
-		reason = revalidate(p, conn);
-		if (!forwards(reason))
+		reason = revalidate(p, conn, &listener);
+		/* Envoy can't take a connection over in mid-stream, nor let go of it. */
+		if (!forwards(reason) || listener != conn->proxy_port)
 			return revoke(skb, p, key, conn, reason);
 	}
+	if (lost_its_proxy(conn))
+		return revoke(skb, p, key, conn, REASON_NO_PROXY);
 	reason = check_hops(p, receiver(p, conn));
 	if (reason)
 		return drop(skb, p, conn, reason);
 	count(skb, REASON_ESTABLISHED);
 	last = is_last_word(p, conn);
-	if (conn_account(skb, p, conn))
+	if (conn_account(skb, p, conn) && conn->from.path != PATH_PROXY)
 		emit(p, conn, EVENT_CLOSED, REASON_ESTABLISHED);
 	if (p->reply && conn->flags & CONN_NAT) {
 		reason = translate_end(skb, p, 1, &conn->frontend, conn->frontend_port);

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#define WEFT_LAYOUT 1
+#define WEFT_LAYOUT 2
 
 struct weft_addr {
 	union {
@@ -33,7 +33,7 @@ struct weft_address {
 /* weft_policy: LPM trie over set, class, direction, protocol, port; prefixlen is 136 (any protocol), 144 (any
  * port) to 160 (one port). No entry: denied if the set's bit for the direction says so. */
 enum weft_direction { DIR_INGRESS = 0, DIR_EGRESS = 1 };
-enum weft_verdict { VERDICT_DENY = 0, VERDICT_ALLOW = 1 };
+enum weft_verdict { VERDICT_DENY = 0, VERDICT_ALLOW = 1, VERDICT_PROXY = 2 };
 
 #define SET_INGRESS_ENFORCED 1ULL /* bits of a set's id */
 #define SET_EGRESS_ENFORCED 2ULL
@@ -52,6 +52,8 @@ struct weft_policy_value {
 	__u8 verdict;
 	__u8 pad;
 	__u16 rule;
+	__be16 proxy_port; /* VERDICT_PROXY: of Envoy's listener in the proxy's network namespace */
+	__u8 pad2[2];
 };
 
 /* weft_pods: array by slot. The owner of all that concerns one local pod; ifindex 0: the slot is free.
@@ -62,7 +64,24 @@ struct weft_pod {
 	__u32 ifindex; /* host side of the pod's veth */
 	struct weft_addr ipv4;
 	struct weft_addr ipv6;
+	__u32 flags;
+	__u32 pad;
 };
+
+#define POD_PROXY 1 /* runs Envoy: speaks with its clients' addresses */
+
+/* weft_proxy: array of one. The pod to whose Envoy new connections go; ifindex 0: there is none. */
+struct weft_proxy {
+	__u32 slot;
+	__u32 ifindex; /* of the slot's pod */
+};
+
+/* Ports of Envoy in a proxy's network namespace, both ends included: of its listeners, and of its own connections to
+ * servers, which no other pod may open connections from. */
+#define PROXY_LISTENER_FIRST 20000
+#define PROXY_LISTENER_LAST 59999
+#define PROXY_SOURCE_FIRST 61000
+#define PROXY_SOURCE_LAST 65535
 
 /* weft_pod_by_addr: hash addr -> slot. weft_pod_by_dev: hash ifindex -> slot. */
 
@@ -145,7 +164,8 @@ struct weft_tuple {
 	__be16 pa; /* ICMP echo: the identifier on both */
 	__be16 pb;
 	__u8 proto;
-	__u8 pad[3];
+	__u8 leg; /* 1: from Envoy to the server that it guards; see open.h */
+	__u8 pad[2];
 };
 
 /* weft_events: ring buffer. */
@@ -167,6 +187,8 @@ enum weft_reason {
 	REASON_ESTABLISHED = 4,	     /* part of an allowed connection */
 	REASON_RELATED = 5,	     /* an ICMP error about an allowed connection */
 	REASON_PASSED = 6,	     /* not a pod's traffic */
+	REASON_PROXIED = 7,	     /* handed to Envoy, which decides on each request */
+	REASON_FROM_PROXY = 8,	     /* Envoy has decided and passes it on */
 	/* dropped */
 	REASON_POLICY_DENIED = 16,   /* a rule denies it */
 	REASON_DEFAULT_DENY = 17,    /* policies select the pod and none allows it */
@@ -181,6 +203,8 @@ enum weft_reason {
 	REASON_MAP_FULL = 26,	     /* no room in a map */
 	REASON_INVALID = 27,	     /* no such connection, and not a packet that opens one */
 	REASON_HALF_OPEN = 28,	     /* the pod opened too many connections that came to nothing */
+	REASON_NO_PROXY = 29,	     /* a rule needs layer 7, and no Envoy of this node serves it */
+	REASON_PROXY_PORT = 30,	     /* the source port is reserved for Envoy */
 	REASON_MAX = 32
 };
 #define METRIC_EVENTS_LOST 31 /* index of weft_metrics: events that found the ring full */

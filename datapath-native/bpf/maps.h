@@ -49,6 +49,13 @@ struct {
 	__type(value, struct weft_opening);
 } weft_opening SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weft_proxy);
+} weft_proxy SEC(".maps");
+
 /* The packet's own tuple before translation -> the backend that its flow was given. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
  *
  * A connection's first packet: verdict, paths, entry.
+ *
+ * With layer-7 rules one connection of a pod becomes two or three, its legs: client to Envoy, and Envoy to the server (or
+ * to Envoy once more, if the client's side and the server's have rules). All bear the client's and the server's
+ * addresses; Envoy's ports come from a range of its own. Two nodes' Envoys may choose the same port, so the last leg has
+ * a 1 in its key.
  */
 #pragma once
 #include "deliver.h"
@@ -58,6 +63,8 @@ static __always_inline int path_back(struct __sk_buff *skb, const struct packet 
 	struct macs m;
 
 	conn->from.path = p->hook == HOOK_FROM_POD ? PATH_POD : PATH_STACK;
+	if (p->hook == HOOK_FROM_PROXY)
+		conn->from.path = PATH_PROXY;
 	if (p->hook != HOOK_FROM_UNDERLAY)
 		return 0;
 	conn->from.path = PATH_UNDERLAY;
@@ -71,6 +78,32 @@ static __always_inline int path_back(struct __sk_buff *skb, const struct packet 
 	return 0;
 }
 
+/* To the Envoy that takes new connections. */
+static __always_inline int path_to_proxy(struct weft_conn *conn)
+{
+	__u32 zero = 0;
+	struct weft_proxy *proxy = bpf_map_lookup_elem(&weft_proxy, &zero);
+	struct weft_pod *pod = proxy && proxy->ifindex ? pod_of(proxy->slot) : 0;
+
+	if (!pod || pod->ifindex != proxy->ifindex || !(pod->flags & POD_PROXY))
+		return REASON_NO_PROXY;
+	conn->to.path = PATH_PROXY;
+	conn->proxy_to = proxy->slot;
+	return 0;
+}
+
+/* The sender's policies. Envoy speaks for its clients. */
+static __always_inline void take_sender(struct weft_conn *conn, const struct packet *p)
+{
+	if (p->hook == HOOK_FROM_PROXY) {
+		side_take(&conn->from, slot_of(&p->src));
+		conn->proxy_from = p->slot;
+		conn->passed = p->stage;
+		return;
+	}
+	side_take(&conn->from, p->hook == HOOK_FROM_POD ? p->slot : SLOT_NONE);
+}
+
 static __always_inline int admit(struct __sk_buff *skb, struct packet *p, struct weft_conn *conn)
 {
 	struct weft_tuple way;
@@ -78,7 +111,9 @@ static __always_inline int admit(struct __sk_buff *skb, struct packet *p, struct
 
 	if (p->hook == HOOK_FROM_UNDERLAY && (slot_of(&p->src) != SLOT_NONE || kind_of(&p->src) == KIND_HOST))
 		return REASON_SPOOFED;
-	side_take(&conn->from, p->hook == HOOK_FROM_POD ? p->slot : SLOT_NONE);
+	if (p->hook == HOOK_FROM_PROXY && (!p->stage || !opens_tcp(p)))
+		return REASON_INVALID;
+	take_sender(conn, p);
 	side_take(&conn->to, p->hook == HOOK_TO_POD ? p->slot : slot_of(&p->dst));
 	node = p->hook == HOOK_TO_POD && !skb->ingress_ifindex && kind_of(&p->src) == KIND_HOST;
 	if (node)
@@ -87,7 +122,7 @@ static __always_inline int admit(struct __sk_buff *skb, struct packet *p, struct
 	else if (!opens(p) && (conn->from.set || conn->to.set))
 		return REASON_INVALID;
 	directed(&way, p);
-	reason = decide(conn, &way, &p->dir);
+	reason = decide(conn, &way, &p->dir, &conn->proxy_port);
 	conn->reason = reason;
 	return reason;
 }
@@ -111,14 +146,14 @@ __noinline int open_connection(struct __sk_buff *skb, struct packet *p)
 	reason = admit(skb, p, conn);
 	if (!forwards(reason))
 		return drop(skb, p, conn, reason);
-	error = path_onward(skb, p, conn);
+	error = reason == REASON_PROXIED ? path_to_proxy(conn) : path_onward(skb, p, conn);
 	if (!error)
 		error = path_back(skb, p, conn);
 	if (!error)
 		error = check_hops(p, receiver(p, conn));
 	if (error)
 		return drop(skb, p, conn, error);
-	if (!take_opening(conn))
+	if (conn->from.path != PATH_PROXY && !take_opening(conn))
 		return drop(skb, p, conn, REASON_HALF_OPEN);
 	conn->seen_ns = bpf_ktime_get_coarse_ns();
 	conn->packets[0] = 1;
@@ -126,6 +161,7 @@ __noinline int open_connection(struct __sk_buff *skb, struct packet *p)
 	if (bpf_map_update_elem(&weft_conntrack, &key, conn, BPF_ANY))
 		return drop(skb, p, conn, REASON_MAP_FULL);
 	count(skb, reason);
-	emit(p, conn, EVENT_NEW, reason);
+	if (conn->from.path != PATH_PROXY) /* its client's connection has been told */
+		emit(p, conn, EVENT_NEW, reason);
 	return deliver(skb, p, conn);
 }

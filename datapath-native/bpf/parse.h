@@ -41,7 +41,8 @@
 /* Functions that are not static are verified once, not once a call: their pointers may be null as far as the verifier
  * knows, hence the checks. */
 
-enum hook { HOOK_FROM_POD, HOOK_TO_POD, HOOK_FROM_UNDERLAY };
+/* HOOK_FROM_PROXY: what a proxy pod sends with an address that is not its own. */
+enum hook { HOOK_FROM_POD, HOOK_TO_POD, HOOK_FROM_UNDERLAY, HOOK_FROM_PROXY };
 enum fragment { FRAGMENT_NONE, FRAGMENT_FIRST, FRAGMENT_LATER };
 
 struct packet {
@@ -62,7 +63,8 @@ struct packet {
 	__u8 reply;
 	__u8 dir;    /* whose verdict */
 	__u8 ttl;
-	__u8 pad[2];
+	__u8 leg;   /* of the connection's key; see open.h */
+	__u8 stage; /* enum stage, of packets that Envoy sends */
 	__u32 slot;  /* of the pod whose device this is, SLOT_NONE on the underlay */
 };
 

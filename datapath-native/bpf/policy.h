@@ -37,7 +37,18 @@ static __always_inline struct weft_pod *pod_of(__u32 slot)
 	return bpf_map_lookup_elem(&weft_pods, &slot);
 }
 
-__noinline int verdict(struct side *side, const struct weft_addr *peer, __u8 dir, __u8 proto, __be16 port)
+/* A verdict: its reason, and above it the port of Envoy's listener where that is REASON_PROXIED. */
+static __always_inline int reason_of(__u32 verdict)
+{
+	return verdict & 0xff;
+}
+
+static __always_inline __be16 listener_of(__u32 verdict)
+{
+	return verdict >> 16;
+}
+
+__noinline __u32 verdict(struct side *side, const struct weft_addr *peer, __u8 dir, __u8 proto, __be16 port)
 {
 	struct weft_policy_key key = {.prefixlen = 160, .dir = dir, .proto = proto, .port = port};
 	struct weft_policy_value *v;
@@ -54,6 +65,8 @@ __noinline int verdict(struct side *side, const struct weft_addr *peer, __u8 dir
 	v = bpf_map_lookup_elem(&weft_policy, &key);
 	if (v) {
 		side->rule = v->rule;
+		if (v->verdict == VERDICT_PROXY && proto == IPPROTO_TCP)
+			return REASON_PROXIED | (__u32)v->proxy_port << 16;
 		return v->verdict == VERDICT_ALLOW ? REASON_POLICY_ALLOWED : REASON_POLICY_DENIED;
 	}
 	return side->set & (dir == DIR_EGRESS ? SET_EGRESS_ENFORCED : SET_INGRESS_ENFORCED) ? REASON_DEFAULT_DENY
@@ -77,27 +90,41 @@ static __always_inline void side_take(struct side *side, __u32 slot)
 	side->set = *(volatile __u64 *)&pod->set;
 }
 
-/* The verdict of both ends on a connection from way->a to way->b, into *conn. dir: whose verdict it is. */
-static __always_inline int decide(struct weft_conn *conn, const struct weft_tuple *way, __u8 *dir)
+/* The verdict of both ends on a connection from way->a to way->b. *dir: whose it is; *listener: where Envoy is to
+ * decide (REASON_PROXIED), else 0. The client's side comes before the server's; of a connection that Envoy opened, what
+ * it decided before is not asked again. */
+static __always_inline int decide(struct weft_conn *conn, const struct weft_tuple *way, __u8 *dir, __be16 *listener)
 {
 	__be16 port = way->proto == IPPROTO_ICMP || way->proto == IPPROTO_ICMPV6 ? 0 : way->pb;
-	int egress, ingress;
+	__u32 egress, ingress;
 
-	if (conn->flags & CONN_NODE) {
-		*dir = DIR_INGRESS;
+	*listener = 0;
+	*dir = DIR_INGRESS;
+	if (conn->flags & CONN_NODE)
 		return REASON_NODE_TO_OWN_POD;
-	}
+	if (conn->passed == STAGE_SERVER)
+		return REASON_FROM_PROXY;
 	*dir = DIR_EGRESS;
 	egress = verdict(&conn->from, &way->b, DIR_EGRESS, way->proto, port);
-	if (!forwards(egress))
-		return egress;
+	if (!forwards(reason_of(egress)))
+		return reason_of(egress);
 	ingress = verdict(&conn->to, &way->a, DIR_INGRESS, way->proto, port);
-	if (!forwards(ingress)) {
+	if (!forwards(reason_of(ingress))) {
 		*dir = DIR_INGRESS;
-		return ingress;
+		return reason_of(ingress);
+	}
+	if (reason_of(egress) == REASON_PROXIED && !conn->passed) {
+		*listener = listener_of(egress);
+		return REASON_PROXIED;
 	}
 	/* Where no policy decided, it is the verdict of the end that is here; the sender's, if both are. */
-	if (ingress == REASON_POLICY_ALLOWED || conn->from.slot == SLOT_NONE)
+	if (reason_of(ingress) != REASON_NO_POLICY || conn->from.slot == SLOT_NONE)
 		*dir = DIR_INGRESS;
-	return egress == REASON_POLICY_ALLOWED ? egress : ingress;
+	if (reason_of(ingress) == REASON_PROXIED) {
+		*listener = listener_of(ingress);
+		return REASON_PROXIED;
+	}
+	if (conn->passed)
+		return REASON_FROM_PROXY;
+	return reason_of(egress) == REASON_POLICY_ALLOWED ? REASON_POLICY_ALLOWED : reason_of(ingress);
 }

@@ -80,6 +80,10 @@ __noinline int related(struct __sk_buff *skb, struct packet *p, int elsewhere)
 	if (parse_inner(skb, p, &inner))
 		return elsewhere ? pass(skb) : drop(skb, p, 0, REASON_MALFORMED);
 	conn = conn_lookup(&inner, &key);
+	if (!conn && inner.proto == IPPROTO_TCP && (is_proxy_port(inner.sport) || is_proxy_port(inner.dport))) {
+		inner.leg = 1;
+		conn = conn_lookup(&inner, &key);
+	}
 	/* A pod may complain about packets that were sent to it, and to their sender, only. */
 	if (!conn || conn->flags & CONN_REVOKED || !addr_equal(&inner.src, &p->dst) ||
 	    (p->hook == HOOK_FROM_POD && !addr_equal(&inner.dst, &p->src)))

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
  * The packet programs. On the host side of each pod's veth: weft_from_pod (ingress) and weft_to_pod (egress). On the
- * underlay: weft_from_underlay (ingress) and weft_to_underlay (egress). README.md has the picture.
+ * underlay: weft_from_underlay (ingress) and weft_to_underlay (egress). Inside the network namespace of a proxy pod:
+ * weft_into_proxy (ingress) and weft_out_of_proxy (egress). README.md has the picture.
  */
 #include "related.h"
+#include "proxy.h"
 
 static __always_inline int is_ip(const struct __sk_buff *skb)
 {
@@ -35,7 +37,7 @@ __noinline int track_known(struct __sk_buff *skb, struct packet *p)
 
 	if (!p)
 		return TC_ACT_SHOT;
-	conn = conn_lookup(p, &key);
+	conn = conn_find(p, &key);
 	return conn ? established(skb, p, &key, conn) : NOT_ESTABLISHED;
 }
 
@@ -44,6 +46,13 @@ static __always_inline int track(struct __sk_buff *skb, struct packet *p)
 	int verdict = track_known(skb, p);
 
 	return verdict == NOT_ESTABLISHED ? open_connection(skb, p) : verdict;
+}
+
+/* Envoy speaks for its clients: with their addresses, about connections that were handed to it or that it opened. */
+static __always_inline void speak_for_client(struct __sk_buff *skb, struct packet *p)
+{
+	p->hook = HOOK_FROM_PROXY;
+	p->stage = stage_of(skb);
 }
 
 SEC("tcx/ingress")
@@ -69,7 +78,9 @@ int weft_from_pod(struct __sk_buff *skb)
 		if (!reason && is_neighbour_discovery(&p) && is_for_this_node(&p) &&
 		    (addr_is_zero(&p.src) || addr_is_link_local_v6(&p.src)))
 			return pass(skb);
-		return drop(skb, &p, 0, REASON_SPOOFED);
+		if (reason || p.proto != IPPROTO_TCP || !(pod->flags & POD_PROXY))
+			return drop(skb, &p, 0, REASON_SPOOFED);
+		speak_for_client(skb, &p);
 	}
 	if (!reason && is_neighbour_discovery(&p) && is_for_this_node(&p))
 		return pass(skb);
@@ -79,10 +90,12 @@ int weft_from_pod(struct __sk_buff *skb)
 		return drop(skb, &p, 0, reason);
 	if (is_icmp_error(&p))
 		return related(skb, &p, 0);
+	if (p.hook == HOOK_FROM_POD && opens_tcp(&p) && is_proxy_port(p.sport) && has_proxy())
+		return drop(skb, &p, 0, REASON_PROXY_PORT);
 	verdict = track_known(skb, &p);
 	if (verdict != NOT_ESTABLISHED)
 		return verdict;
-	reason = translate_service(skb, &p, SCOPE_INTERNAL);
+	reason = p.hook == HOOK_FROM_PROXY ? 0 : translate_service(skb, &p, SCOPE_INTERNAL);
 	if (reason)
 		return drop(skb, &p, 0, reason);
 	return p.translated ? track(skb, &p) : open_connection(skb, &p);
@@ -94,7 +107,7 @@ int weft_to_pod(struct __sk_buff *skb)
 	struct packet p = {.hook = HOOK_TO_POD, .dir = DIR_INGRESS, .slot = SLOT_NONE};
 	int reason;
 
-	if (skb->mark == MARK_RESET)
+	if (skb->mark == MARK_RESET || skb->mark == MARK_PROXY)
 		return TC_ACT_OK;
 	if (!is_ip(skb))
 		return pass(skb);
@@ -172,6 +185,29 @@ int weft_to_underlay(struct __sk_buff *skb)
 	if (conn_account(skb, &p, conn))
 		emit(&p, conn, EVENT_CLOSED, REASON_ESTABLISHED);
 	return translate_end(skb, &p, 1, &conn->frontend, conn->frontend_port) ? TC_ACT_SHOT : TC_ACT_OK;
+}
+
+/* Inside a proxy pod's network namespace: a connection's first packet goes to the listener that its verdict named. All
+ * others find their sockets by themselves. */
+SEC("tcx/ingress")
+int weft_into_proxy(struct __sk_buff *skb)
+{
+	struct packet p = {.hook = HOOK_TO_POD, .dir = DIR_INGRESS, .slot = SLOT_NONE};
+
+	if (!is_ip(skb) || parse(skb, &p) || !opens_tcp(&p))
+		return TC_ACT_OK;
+	return to_listener(skb, &p);
+}
+
+/* Marks do not survive the way out of a network namespace: the stage goes into the frame's source address. */
+SEC("tcx/egress")
+int weft_out_of_proxy(struct __sk_buff *skb)
+{
+	__u8 last = config.pod_mac[5] ^ (skb->mark & 3);
+
+	if (skb->mark == STAGE_CLIENT || skb->mark == STAGE_SERVER)
+		bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_source) + 5, &last, 1, 0);
+	return TC_ACT_OK;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

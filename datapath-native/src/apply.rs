@@ -3,7 +3,9 @@
 use crate::error::{Error, Result};
 use crate::layout::{Addr, AddressKey, POLICY_ONE_PORT, PolicyKey};
 use crate::maps::Maps;
-use crate::row::{AddressRow, BackendSetRow, PodRow, PolicyRow, Row, ServiceRow, Table};
+use crate::row::{
+    AddressRow, BackendSetRow, PodRow, PolicyRow, ProxyRow, Row, ServiceRow, Table,
+};
 
 /// A row that could not be parsed stays in its step as the sentence that says why.
 pub type ParsedRow = std::result::Result<Row, String>;
@@ -68,6 +70,7 @@ fn upsert(maps: &Maps, row: &Row) -> Result<()> {
         Row::Address(row) => maps.addresses.put(&row.key(), &row.value()),
         Row::Policy(row) => maps.policy.put(&row.key()?, &row.value()),
         Row::Pod(row) => row.write(maps),
+        Row::Proxy(row) => row.write(maps),
         Row::Service(row) => maps.services.put(&row.key()?, &row.value()),
         Row::Backends(row) => row.write(maps),
     }
@@ -78,6 +81,7 @@ fn delete(maps: &Maps, row: &Row) -> Result<()> {
         Row::Address(row) => maps.addresses.remove(&row.key()),
         Row::Policy(row) => maps.policy.remove(&row.key()?),
         Row::Pod(row) => PodRow::delete(row.slot, maps),
+        Row::Proxy(_) => ProxyRow::delete(maps),
         Row::Service(row) => maps.services.remove(&row.key()?),
         Row::Backends(row) => BackendSetRow::delete(row.set, maps),
     }
@@ -105,6 +109,10 @@ pub fn dump(maps: &Maps, table: Table) -> Result<Vec<Row>> {
             .map(|(key, value)| Row::Service(ServiceRow::read(key, value)))
             .collect(),
         Table::Pods => PodRow::read_all(maps)?.into_iter().map(Row::Pod).collect(),
+        Table::Proxy => ProxyRow::read_all(maps)?
+            .into_iter()
+            .map(Row::Proxy)
+            .collect(),
         Table::Backends => BackendSetRow::read_all(maps)?
             .into_iter()
             .map(Row::Backends)

@@ -11,12 +11,19 @@ use crate::layout::{Addr, Config, HOST_MAC, LAYOUT, MASQUERADE_MARK, POD_MAC};
 use crate::links::{self, Program, Target};
 use crate::maps::Maps;
 use crate::objects::{self, Budgets};
+use weft_netlink::in_namespace;
 
 /// Devices from which on it is worth it to ask the kernel to hurry.
 const MANY: usize = 8;
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 const FROM_POD: &str = "weft_from_pod";
 const TO_POD: &str = "weft_to_pod";
+/// (program, end of the link's name): inside a proxy pod's network namespace.
+const PROXY: [(&str, &str); 2] = [
+    ("weft_into_proxy", "into-proxy"),
+    ("weft_out_of_proxy", "out-of-proxy"),
+];
+const POD_LINKS: [&str; 4] = ["ingress", "egress", PROXY[0].1, PROXY[1].1];
 const UNDERLAY: [(&str, &str); 2] = [
     ("weft_from_underlay", "underlay-ingress"),
     ("weft_to_underlay", "underlay-egress"),
@@ -117,8 +124,26 @@ impl Datapath {
 
     pub fn detach_pod(&self, ifindex: u32) -> Result<()> {
         let _writing = self.write_lock();
-        links::detach(&links::pod_path(&self.links, ifindex, "ingress"))?;
-        links::detach(&links::pod_path(&self.links, ifindex, "egress"))
+        POD_LINKS
+            .iter()
+            .try_for_each(|end| links::detach(&links::pod_path(&self.links, ifindex, end)))
+    }
+
+    /// Inside the network namespace at the path `netns`, on its device `name`; `ifindex` is the host side's.
+    pub fn attach_proxy(&self, ifindex: u32, netns: &Path, name: &str) -> Result<()> {
+        let _writing = self.write_lock();
+        let opened =
+            fs::File::open(netns).step(|| format!("opening the network namespace {}", netns.display()))?;
+        let entered: std::result::Result<Result<()>, String> = in_namespace(&opened, || {
+            Ok(self::ifindex(name).and_then(|inside| {
+                PROXY.iter().try_for_each(|(program, end)| {
+                    let path = links::pod_path(&self.links, ifindex, end);
+                    links::attach(&path, Target::Device(inside), self.program(program)?)
+                })
+            }))
+        })
+        .map_err(|error: weft_netlink::Error| error.to_string());
+        entered.step(|| format!("entering the network namespace {}", netns.display()))?
     }
 
     /// ifindexes, ascending.
@@ -136,8 +161,7 @@ impl Datapath {
     /// Gives the pods' links these programs; links of devices that are gone are removed.
     fn take_over_pods(&self) -> Result<()> {
         for ifindex in self.attached_pods()? {
-            let pinned = ["ingress", "egress"]
-                .map(|direction| links::pod_path(&self.links, ifindex, direction));
+            let pinned = POD_LINKS.map(|end| links::pod_path(&self.links, ifindex, end));
             if pinned
                 .iter()
                 .any(|path| path.exists() && !links::is_alive(path))
@@ -145,6 +169,10 @@ impl Datapath {
                 self.detach_pod(ifindex)?;
             } else {
                 self.attach_pod(ifindex)?;
+                for (program, end) in PROXY {
+                    let path = links::pod_path(&self.links, ifindex, end);
+                    links::refresh(&path, self.program(program)?)?;
+                }
             }
         }
         Ok(())
@@ -202,11 +230,11 @@ fn file_system(path: &Path) -> std::io::Result<i64> {
 }
 
 fn ifindex(name: &str) -> Result<u32> {
-    let c_name = std::ffi::CString::new(name).step(|| format!("underlay \"{name}\""))?;
+    let c_name = std::ffi::CString::new(name).step(|| format!("device \"{name}\""))?;
     // SAFETY: the name is a C string.
     match unsafe { libc::if_nametoindex(c_name.as_ptr()) } {
         0 => Err(Error::new(
-            format_args!("underlay \"{name}\""),
+            format_args!("device \"{name}\""),
             "there is no such device in this network namespace",
         )),
         index => Ok(index),

@@ -13,12 +13,17 @@ pub const MASQUERADE_MARK: u32 = 0x0020_0000;
 
 pub const KIND_NAMES: [&str; 4] = ["world", "pod", "host", "remote-node"];
 pub const DIRECTION_NAMES: [&str; 2] = ["ingress", "egress"];
-pub const VERDICT_NAMES: [&str; 2] = ["deny", "allow"];
+pub const VERDICT_NAMES: [&str; 3] = ["deny", "allow", "proxy"];
+pub const VERDICT_PROXY: u8 = 2;
 pub const SCOPE_NAMES: [&str; 2] = ["internal", "external"];
 pub const EVENT_NAMES: [&str; 5] = ["", "new", "drop", "revoked", "closed"];
 pub const RULE_NONE: u16 = 0xffff;
 pub const SERVICE_MAGLEV: u32 = 1;
 pub const SERVICE_NODE_PORT: u32 = 2;
+pub const POD_PROXY: u32 = 1;
+/// Ports in a proxy's network namespace, both ends included: of Envoy's listeners, and of its connections to servers.
+pub const PROXY_LISTENER_PORTS: (u16, u16) = (20_000, 59_999);
+pub const PROXY_SOURCE_PORTS: (u16, u16) = (61_000, 65_535);
 /// A slot that is no pod's, in events.
 pub const NO_SLOT: u32 = u32::MAX;
 
@@ -96,6 +101,8 @@ pub struct PolicyValue {
     pub verdict: u8,
     pub pad: u8,
     pub rule: u16,
+    pub proxy_port_be: u16,
+    pub pad2: [u8; 2],
 }
 
 #[repr(C)]
@@ -106,6 +113,15 @@ pub struct Pod {
     pub ifindex: u32,
     pub ipv4: Addr,
     pub ipv6: Addr,
+    pub flags: u32,
+    pub pad: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Proxy {
+    pub slot: u32,
+    pub ifindex: u32,
 }
 
 #[repr(C)]
@@ -192,12 +208,12 @@ pub struct Config {
 }
 
 plain! {
-    AddressKey = 20, AddressValue = 16, PolicyKey = 24, PolicyValue = 4, Pod = 48, ServiceKey = 24,
+    AddressKey = 20, AddressValue = 16, PolicyKey = 24, PolicyValue = 8, Pod = 56, Proxy = 8, ServiceKey = 24,
     ServiceValue = 32, BackendKey = 16, BackendValue = 24, Metric = 16, Event = 112, Config = 56,
 }
 
 /// (map, bytes of a key, bytes of a value) of every map that the loader reads or writes.
-pub const SIZES: [(&str, usize, usize); 9] = [
+pub const SIZES: [(&str, usize, usize); 10] = [
     (
         "weft_addresses",
         size_of::<AddressKey>(),
@@ -211,6 +227,7 @@ pub const SIZES: [(&str, usize, usize); 9] = [
     ("weft_pods", 4, size_of::<Pod>()),
     ("weft_pod_by_addr", size_of::<Addr>(), 4),
     ("weft_pod_by_dev", 4, 4),
+    ("weft_proxy", 4, size_of::<Proxy>()),
     (
         "weft_services",
         size_of::<ServiceKey>(),

@@ -74,6 +74,15 @@ fn update(link: &OwnedFd, program: &Program) -> io::Result<()> {
     })
 }
 
+/// Gives the link that is pinned at the path, if there is one, the program in place of its own.
+pub fn refresh(path: &Path, program: &Program) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let step = || format!("updating {}", path.display());
+    update(&open(path).step(step)?, program).step(step)
+}
+
 fn pin(link: &OwnedFd, path: &Path) -> io::Result<()> {
     let path = c_path(path)?;
     // SAFETY: the descriptor is open and the path is a C string.

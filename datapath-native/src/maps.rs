@@ -8,7 +8,7 @@ use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use crate::error::{Error, Result, Step};
 use crate::layout::{
     Addr, AddressKey, AddressValue, BackendKey, BackendValue, Metric, Plain, Pod, PolicyKey,
-    PolicyValue, SIZES, ServiceKey, ServiceValue,
+    PolicyValue, Proxy, SIZES, ServiceKey, ServiceValue,
 };
 
 // SAFETY: plain bytes.
@@ -105,6 +105,7 @@ pub struct Maps {
     pub pods: TypedMap<u32, Pod>,
     pub pod_by_addr: TypedMap<Addr, u32>,
     pub pod_by_dev: TypedMap<u32, u32>,
+    pub proxy: TypedMap<u32, Proxy>,
     pub services: TypedMap<ServiceKey, ServiceValue>,
     pub backends: TypedMap<BackendKey, BackendValue>,
     /// Values are maps: see maglev tables in backends.rs.
@@ -123,6 +124,7 @@ impl Maps {
             pods: TypedMap::open(directory, "weft_pods")?,
             pod_by_addr: TypedMap::open(directory, "weft_pod_by_addr")?,
             pod_by_dev: TypedMap::open(directory, "weft_pod_by_dev")?,
+            proxy: TypedMap::open(directory, "weft_proxy")?,
             services: TypedMap::open(directory, "weft_services")?,
             backends: TypedMap::open(directory, "weft_backends")?,
             maglev: TypedMap::open(directory, "weft_maglev")?,
@@ -135,6 +137,7 @@ impl Maps {
             &maps.pods.handle,
             &maps.pod_by_addr.handle,
             &maps.pod_by_dev.handle,
+            &maps.proxy.handle,
             &maps.services.handle,
             &maps.backends.handle,
             &maps.maglev.handle,

@@ -2,9 +2,9 @@
 
 use crate::address;
 use crate::error::{Error, Result};
-use crate::layout::{Addr, Pod};
+use crate::layout::{Addr, POD_PROXY, Pod, Proxy};
 use crate::maps::Maps;
-use crate::row::PodRow;
+use crate::row::{PodRow, ProxyRow};
 
 impl PodRow {
     fn addresses(&self) -> impl Iterator<Item = Addr> {
@@ -23,6 +23,8 @@ impl PodRow {
             ifindex: self.ifindex,
             ipv4: self.ipv4.unwrap_or(none),
             ipv6: self.ipv6.unwrap_or(none),
+            flags: if self.proxy { POD_PROXY } else { 0 },
+            pad: 0,
         };
         if (before.ifindex, before.ipv4, before.ipv6) != (after.ifindex, after.ipv4, after.ipv6) {
             after.epoch = before.epoch.wrapping_add(1);
@@ -129,10 +131,42 @@ impl PodRow {
                 set: pod.set,
                 ipv4: present(pod.ipv4),
                 ipv6: present(pod.ipv6),
+                proxy: pod.flags & POD_PROXY != 0,
             })
             .collect();
         rows.sort();
         Ok(rows)
+    }
+}
+
+impl ProxyRow {
+    /// Errors: the slot has no proxy pod.
+    pub fn write(&self, maps: &Maps) -> Result<()> {
+        let pod = maps.pods.get(&self.slot)?.unwrap_or_default();
+        if pod.ifindex == 0 || pod.flags & POD_PROXY == 0 {
+            return Err(Error::new(
+                format_args!("slot {}", self.slot),
+                "there is no proxy pod in it",
+            ));
+        }
+        let proxy = Proxy {
+            slot: self.slot,
+            ifindex: pod.ifindex,
+        };
+        maps.proxy.put(&0, &proxy)
+    }
+
+    pub fn delete(maps: &Maps) -> Result<()> {
+        maps.proxy.put(&0, &Proxy::default())
+    }
+
+    /// None or one.
+    pub fn read_all(maps: &Maps) -> Result<Vec<Self>> {
+        let found = maps.proxy.get(&0)?.filter(|proxy| proxy.ifindex != 0);
+        Ok(found
+            .into_iter()
+            .map(|proxy| Self { slot: proxy.slot })
+            .collect())
     }
 }
 
@@ -201,6 +235,7 @@ mod tests {
             set,
             ipv4: Some(address::parse("10.0.0.1").expect("an address")),
             ipv6: None,
+            proxy: false,
         }
     }
 
@@ -237,6 +272,23 @@ mod tests {
             PodRow::delete(3, maps).expect("deleted");
             pod(3, 10, 8).write(maps).expect("written");
             assert!(epoch(maps, 3) > first);
+        });
+    }
+
+    #[test]
+    fn only_a_slot_with_a_proxy_pod_can_be_the_proxy() {
+        with_maps(|maps| {
+            pod(3, 9, 7).write(maps).expect("written");
+            assert!(ProxyRow { slot: 3 }.write(maps).is_err());
+            let proxy = PodRow {
+                proxy: true,
+                ..pod(3, 9, 7)
+            };
+            proxy.write(maps).expect("written");
+            ProxyRow { slot: 3 }.write(maps).expect("written");
+            assert_eq!(ProxyRow::read_all(maps), Ok(vec![ProxyRow { slot: 3 }]));
+            ProxyRow::delete(maps).expect("deleted");
+            assert_eq!(ProxyRow::read_all(maps), Ok(Vec::new()));
         });
     }
 

@@ -3,7 +3,7 @@
 use crate::address;
 use crate::layout::{
     Addr, AddressKey, AddressValue, BackendValue, POLICY_ANY_PORT, POLICY_ANY_PROTOCOL, PolicyKey,
-    PolicyValue, SERVICE_MAGLEV, SERVICE_NODE_PORT, ServiceKey, ServiceValue,
+    PolicyValue, SERVICE_MAGLEV, SERVICE_NODE_PORT, ServiceKey, ServiceValue, VERDICT_PROXY,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,7 @@ pub enum Table {
     Addresses,
     Policy,
     Pods,
+    Proxy,
     Services,
     Backends,
 }
@@ -21,10 +22,11 @@ impl Table {
             "addresses" => Ok(Self::Addresses),
             "policy" => Ok(Self::Policy),
             "pods" => Ok(Self::Pods),
+            "proxy" => Ok(Self::Proxy),
             "services" => Ok(Self::Services),
             "backends" => Ok(Self::Backends),
             other => Err(format!(
-                "there is no table \"{other}\"; there are addresses, policy, pods, services, backends"
+                "there is no table \"{other}\"; there are addresses, policy, pods, proxy, services, backends"
             )),
         }
     }
@@ -51,6 +53,8 @@ pub struct PolicyRow {
     pub port_bits: u8,
     pub verdict: u8,
     pub rule: u16,
+    /// Not 0 exactly where the verdict is proxy.
+    pub proxy_port: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +64,13 @@ pub struct PodRow {
     pub set: u64,
     pub ipv4: Option<Addr>,
     pub ipv6: Option<Addr>,
+    pub proxy: bool,
+}
+
+/// The one row of weft_proxy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProxyRow {
+    pub slot: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,6 +101,7 @@ pub enum Row {
     Address(AddressRow),
     Policy(PolicyRow),
     Pod(PodRow),
+    Proxy(ProxyRow),
     Service(ServiceRow),
     Backends(BackendSetRow),
 }
@@ -144,6 +156,9 @@ impl PolicyRow {
                 "port {port} has bits set behind its first {port_bits}"
             ));
         }
+        if (self.verdict == VERDICT_PROXY) != (self.proxy_port != 0) {
+            return Err("an entry has a port of the proxy exactly if its verdict is proxy".to_owned());
+        }
         let prefixlen = if protocol == 0 {
             POLICY_ANY_PROTOCOL
         } else {
@@ -164,6 +179,8 @@ impl PolicyRow {
             verdict: self.verdict,
             pad: 0,
             rule: self.rule,
+            proxy_port_be: self.proxy_port.to_be(),
+            pad2: [0; 2],
         }
     }
 
@@ -177,6 +194,7 @@ impl PolicyRow {
             port_bits: key.prefixlen.saturating_sub(POLICY_ANY_PORT).min(16) as u8,
             verdict: value.verdict,
             rule: value.rule,
+            proxy_port: u16::from_be(value.proxy_port_be),
         }
     }
 }
@@ -262,6 +280,7 @@ mod tests {
             port_bits,
             verdict: 1,
             rule: 7,
+            proxy_port: 0,
         }
     }
 
@@ -296,6 +315,25 @@ mod tests {
             policy(6, 81, 15),
             policy(6, 0, 17),
         ] {
+            assert!(row.key().is_err(), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_port_of_the_proxy_belongs_to_the_verdict_proxy() {
+        let handed_over = PolicyRow {
+            verdict: 2,
+            proxy_port: 20_000,
+            ..policy(6, 80, 16)
+        };
+        let key = handed_over.key().expect("a key");
+        assert_eq!(PolicyRow::read(key, handed_over.value()), handed_over);
+        for (verdict, proxy_port) in [(2, 0), (1, 20_000), (0, 20_000)] {
+            let row = PolicyRow {
+                verdict,
+                proxy_port,
+                ..policy(6, 80, 16)
+            };
             assert!(row.key().is_err(), "{row:?}");
         }
     }

@@ -12,6 +12,7 @@ use crate::programs::{Config, Programs};
 const TCX_INGRESS: u32 = 46;
 const TCX_EGRESS: u32 = 47;
 const UNDERLAY: u32 = 50;
+const PROXY_CLASS: u64 = 90;
 
 pub struct Pod {
     pub ns: Netns,
@@ -119,6 +120,12 @@ impl Node {
     }
 
     fn attach(&mut self, program: &str, ifindex: u32, attach_type: u32) {
+        let link = self.ns.run(|| self.link(program, ifindex, attach_type));
+        self.links.push(link);
+    }
+
+    /// In the network namespace of the calling thread.
+    fn link(&self, program: &str, ifindex: u32, attach_type: u32) -> OwnedFd {
         let prog = self
             .programs
             .tc
@@ -128,12 +135,12 @@ impl Node {
         let fd = prog.as_fd().as_raw_fd();
         let target = i32::try_from(ifindex).expect("small");
         // SAFETY: no options; the descriptor is a program's.
-        let link = self.ns.run(|| unsafe {
+        let link = unsafe {
             libbpf_sys::bpf_link_create(fd, target, attach_type, std::ptr::null())
-        });
+        };
         assert!(link >= 0, "{program}: {}", Error::from_raw_os_error(-link));
         // SAFETY: just made, owned by nobody else.
-        self.links.push(unsafe { OwnedFd::from_raw_fd(link) });
+        unsafe { OwnedFd::from_raw_fd(link) }
     }
 
     /// A pod as the CNI binary makes it, address 10.244.<node>.<slot> and fd00:<node>::<slot>.
@@ -172,6 +179,30 @@ impl Node {
         ns.await_up("eth0");
         self.ns.await_up(&format!("host{slot}"));
         Pod { ns, v4, v6 }
+    }
+
+    /// A pod that runs Envoy, as the CNI binary and the agent make it; new connections go to it.
+    pub fn proxy_pod(&mut self, slot: u32) -> Pod {
+        let pod = self.pod(slot, 3, PROXY_CLASS);
+        self.programs.proxy(slot, 100 + slot);
+        pod.ns.sh(
+            "sysctl -qw net.ipv4.ip_local_port_range='61000 65535' net.ipv4.tcp_max_tw_buckets=0
+             ip rule add iif eth0 lookup 100; ip route add local default dev lo table 100
+             ip -6 rule add iif eth0 lookup 100; ip -6 route add local default dev lo table 100",
+        );
+        let eth0 = pod.ns.run(|| {
+            let name = c"eth0";
+            // SAFETY: a C string.
+            unsafe { libc::if_nametoindex(name.as_ptr()) }
+        });
+        for (program, attach_type) in [
+            ("weft_into_proxy", TCX_INGRESS),
+            ("weft_out_of_proxy", TCX_EGRESS),
+        ] {
+            let link = pod.ns.run(|| self.link(program, eth0, attach_type));
+            self.links.push(link);
+        }
+        pod
     }
 
     /// Makes every packet's verdict be looked up again.

@@ -10,6 +10,7 @@ mod measure;
 mod netns;
 mod packets;
 mod programs;
+mod proxy;
 mod run;
 mod services;
 mod sockets;

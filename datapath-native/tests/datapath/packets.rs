@@ -453,6 +453,7 @@ fn each_reason_is_hit_in_both_families() {
     }
     hit.extend(both(full, &["weft_conntrack"]));
     hit.extend(both(crate::hostile::flood, &[]));
+    hit.extend(both(crate::proxy::handed_over, &[]));
     for table in crate::services::TABLES {
         hit.extend(both(table, &[]));
     }

@@ -132,12 +132,19 @@ impl Programs {
         allow: bool,
         rule: u16,
     ) {
-        let value = bytes().u8(u8::from(allow)).u8(0).u16(rule);
+        let value = bytes().u8(u8::from(allow)).u8(0).u16(rule).u32(0);
         self.put(
             "weft_policy",
             Self::policy_key(set, class, dir, proto, port),
             value,
         );
+    }
+
+    /// Envoy decides, behind its listener on `listener`.
+    pub fn policy_proxy(&self, set: u64, class: u64, dir: u8, port: u16, rule: u16, listener: u16) {
+        let value = bytes().u8(2).u8(0).u16(rule).be16(listener).u16(0);
+        let key = Self::policy_key(set, class, dir, TCP, port);
+        self.put("weft_policy", key, value);
     }
 
     pub fn policy_delete(&self, set: u64, class: u64, dir: u8, proto: u8, port: u16) {
@@ -154,12 +161,31 @@ impl Programs {
             .u32(epoch)
             .u32(ifindex)
             .raw(&or_zero(find(true)))
-            .raw(&or_zero(find(false)));
+            .raw(&or_zero(find(false)))
+            .u64(0);
         self.put("weft_pods", bytes().u32(slot), value);
         self.put("weft_pod_by_dev", bytes().u32(ifindex), bytes().u32(slot));
         for a in addrs {
             self.put("weft_pod_by_addr", bytes().addr(*a), bytes().u32(slot));
         }
+    }
+
+    /// Makes the pod of a slot one that runs Envoy, and the one that new connections go to.
+    pub fn proxy(&self, slot: u32, ifindex: u32) {
+        let map = self.map("weft_pods");
+        let mut value = map
+            .lookup(&slot.to_ne_bytes(), MapFlags::ANY)
+            .expect("lookup")
+            .expect("an array");
+        value[48] = 1;
+        map.update(&slot.to_ne_bytes(), &value, MapFlags::ANY)
+            .expect("update");
+        let value = bytes().u32(slot).u32(ifindex);
+        self.put("weft_proxy", bytes().u32(0), value);
+    }
+
+    pub fn no_proxy(&self) {
+        self.put("weft_proxy", bytes().u32(0), bytes().u64(0));
     }
 
     pub fn backends(&self, set: u64, members: &[(IpAddr, u16)]) {

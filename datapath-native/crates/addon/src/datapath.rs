@@ -102,6 +102,21 @@ impl NativeDatapath {
     }
 
     #[napi]
+    pub fn attach_proxy(
+        &self,
+        ifindex: f64,
+        netns: String,
+        interface_name: String,
+    ) -> Result<Promise<()>> {
+        let ifindex = whole("ifindex", ifindex).map_err(rejected)?;
+        self.with(move |datapath| {
+            datapath
+                .attach_proxy(ifindex, Path::new(&netns), &interface_name)
+                .map_err(rejected)
+        })
+    }
+
+    #[napi]
     pub fn detach_pod(&self, ifindex: f64) -> Result<Promise<()>> {
         let ifindex = whole("ifindex", ifindex).map_err(rejected)?;
         self.with(move |datapath| datapath.detach_pod(ifindex).map_err(rejected))
@@ -243,6 +258,7 @@ fn parse_query(query: &JsPolicyQuery) -> std::result::Result<PolicyRow, String> 
         port_bits: 16,
         verdict: 0,
         rule: 0,
+        proxy_port: 0,
     })
 }
 

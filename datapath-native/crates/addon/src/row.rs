@@ -4,7 +4,9 @@
 use napi::bindgen_prelude::BigInt;
 use napi_derive::napi;
 use weft_datapath::layout::{Addr, DIRECTION_NAMES, KIND_NAMES, SCOPE_NAMES, VERDICT_NAMES};
-use weft_datapath::row::{AddressRow, BackendSetRow, PodRow, PolicyRow, Row, ServiceRow, Table};
+use weft_datapath::row::{
+    AddressRow, BackendSetRow, PodRow, PolicyRow, ProxyRow, Row, ServiceRow, Table,
+};
 use weft_datapath::{ParsedRow, Step, address};
 
 #[napi(object)]
@@ -27,6 +29,8 @@ pub struct JsRow {
     pub port_bits: Option<f64>,
     pub verdict: Option<String>,
     pub rule: Option<f64>,
+    pub proxy_port: Option<f64>,
+    pub proxy: Option<bool>,
     pub slot: Option<f64>,
     pub ifindex: Option<f64>,
     pub ipv4: Option<String>,
@@ -85,6 +89,7 @@ fn parse(row: &JsRow, purpose: Use) -> ParsedRow {
         Table::Addresses => address_row(row, purpose).map(Row::Address),
         Table::Policy => policy_row(row, purpose).map(Row::Policy),
         Table::Pods => pod_row(row, purpose).map(Row::Pod),
+        Table::Proxy => proxy_row(row, purpose).map(Row::Proxy),
         Table::Services => service_row(row, purpose).map(Row::Service),
         Table::Backends => backends_row(row, purpose).map(Row::Backends),
     }
@@ -124,6 +129,10 @@ fn policy_row(row: &JsRow, purpose: Use) -> Result<PolicyRow, String> {
             0
         },
         rule: if value { number("rule", row.rule)? } else { 0 },
+        proxy_port: match row.proxy_port {
+            Some(port) if value => whole("proxyPort", port)?,
+            _ => 0,
+        },
     })
 }
 
@@ -136,6 +145,7 @@ fn pod_row(row: &JsRow, purpose: Use) -> Result<PodRow, String> {
             set: 0,
             ipv4: None,
             ipv6: None,
+            proxy: false,
         });
     }
     Ok(PodRow {
@@ -144,7 +154,16 @@ fn pod_row(row: &JsRow, purpose: Use) -> Result<PodRow, String> {
         set: id("set", row.set.as_ref())?,
         ipv4: row.ipv4.as_deref().map(address::parse).transpose()?,
         ipv6: row.ipv6.as_deref().map(address::parse).transpose()?,
+        proxy: row.proxy.unwrap_or(false),
     })
+}
+
+fn proxy_row(row: &JsRow, purpose: Use) -> Result<ProxyRow, String> {
+    let slot = match purpose {
+        Use::Upsert => number("slot", row.slot)?,
+        Use::Delete => 0,
+    };
+    Ok(ProxyRow { slot })
 }
 
 fn service_row(row: &JsRow, purpose: Use) -> Result<ServiceRow, String> {
@@ -262,6 +281,7 @@ impl From<Row> for JsRow {
             Row::Address(row) => row.into(),
             Row::Policy(row) => row.into(),
             Row::Pod(row) => row.into(),
+            Row::Proxy(row) => row.into(),
             Row::Service(row) => row.into(),
             Row::Backends(row) => row.into(),
         }
@@ -292,6 +312,7 @@ impl From<PolicyRow> for JsRow {
             port_bits: Some(row.port_bits.into()),
             verdict: Some(name(row.verdict, &VERDICT_NAMES)),
             rule: Some(row.rule.into()),
+            proxy_port: (row.proxy_port != 0).then(|| row.proxy_port.into()),
             ..Self::default()
         }
     }
@@ -306,6 +327,17 @@ impl From<PodRow> for JsRow {
             set: Some(row.set.into()),
             ipv4: row.ipv4.as_ref().map(address::format),
             ipv6: row.ipv6.as_ref().map(address::format),
+            proxy: row.proxy.then_some(true),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<ProxyRow> for JsRow {
+    fn from(row: ProxyRow) -> Self {
+        Self {
+            table: "proxy".to_owned(),
+            slot: Some(row.slot.into()),
             ..Self::default()
         }
     }

@@ -25,12 +25,16 @@ struct Answer {
     #[serde(default)]
     addresses: Vec<String>,
     mtu: Option<u32>,
+    #[serde(default)]
+    proxy: bool,
 }
 
 /// What a pod's device gets.
 pub struct Grant {
     pub addresses: Vec<(IpAddr, u8)>,
     pub mtu: u32,
+    /// It runs Envoy for its node.
+    pub proxy: bool,
 }
 
 pub fn add(
@@ -64,7 +68,11 @@ pub fn add(
         .map(parse)
         .collect::<Result<_, _>>()?;
     match answer.mtu {
-        Some(mtu) if !addresses.is_empty() => Ok(Grant { addresses, mtu }),
+        Some(mtu) if !addresses.is_empty() => Ok(Grant {
+            addresses,
+            mtu,
+            proxy: answer.proxy,
+        }),
         _ => Err(Failure::new(
             Code::Decode,
             "the agent answered without addresses or MTU",

@@ -12,6 +12,8 @@ use crate::host::{HOST_MAC, sysctl};
 pub const GATEWAY_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 1, 1));
 pub const GATEWAY_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
 const LOOPBACK: u32 = 1;
+/// Of Envoy's connections to servers; see bpf/layout.h.
+const PROXY_PORTS: &str = "61000-65535";
 
 pub fn open_netns(path: &str) -> Result<File, Failure> {
     File::open(path).map_err(|cause| {
@@ -65,8 +67,36 @@ pub fn configure(netns: &File, if_name: &str, grant: &Grant) -> Result<(), Failu
             };
             socket.replace_route(&default)?;
         }
-        Ok(())
+        if grant.proxy {
+            make_proxy(&mut socket, if_name, grant)
+        } else {
+            // Envoy takes these, with the addresses of its clients.
+            sysctl("net/ipv4/ip_local_reserved_ports", PROXY_PORTS)
+        }
     })
+}
+
+/// A namespace for Envoy: all that arrives is for its listeners, whatever address it is to.
+fn make_proxy(socket: &mut Socket, if_name: &str, grant: &Grant) -> Result<(), Failure> {
+    for (key, value) in [
+        ("net/ipv4/ip_local_port_range", "61000 65535"),
+        // A socket in TIME_WAIT would get the packet that opens its client's next connection.
+        ("net/ipv4/tcp_max_tw_buckets", "0"),
+        // The answer to a cookie would find no listener: cookies belong to no socket.
+        ("net/ipv4/tcp_syncookies", "0"),
+        ("net/ipv4/tcp_max_syn_backlog", "16384"),
+        ("net/core/somaxconn", "16384"),
+    ] {
+        sysctl(key, value)?;
+    }
+    sysctl(&format!("net/ipv4/conf/{if_name}/rp_filter"), "0")?;
+    sysctl("net/ipv4/conf/all/rp_filter", "0")?;
+    for ipv6 in [false, true] {
+        if grant.addresses.iter().any(|(one, _)| one.is_ipv6() == ipv6) {
+            socket.deliver_locally(if_name, ipv6)?;
+        }
+    }
+    Ok(())
 }
 
 /// containerd starts namespaces with IPv6 off. Addresses and routes come from the agent alone, never from the link.

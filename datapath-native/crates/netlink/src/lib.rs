@@ -2,6 +2,7 @@
 //! a network namespace. All calls block; use them on a thread of your own.
 
 mod address;
+mod delivery;
 mod link;
 mod neighbour;
 mod netns;
