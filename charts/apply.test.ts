@@ -13,7 +13,13 @@ import { installObjects } from './index.ts';
 
 const run = promisify(execFile);
 const dir = mkdtempSync(join(tmpdir(), 'weft-charts-'));
-const values = { agentImage: 'agent:1', operatorImage: 'operator:1', apiServer: 'https://10.0.0.1:6443', replicas: 2 };
+const values = {
+  agentImage: 'agent:1',
+  operatorImage: 'operator:1',
+  envoyImage: 'envoy:1',
+  apiServer: 'https://10.0.0.1:6443',
+  replicas: 2,
+};
 let server: ApiServer;
 let admin: KubeClient;
 
@@ -45,8 +51,8 @@ function pathOf({ apiVersion, kind, metadata: { name, namespace } }: Printed): s
 }
 
 test('what is printed is the install, and a real API server takes each object and knows each of its fields', async () => {
-  const { agentImage, operatorImage, apiServer, replicas } = values;
-  const images = ['--agent-image', agentImage, '--operator-image', operatorImage];
+  const { agentImage, operatorImage, envoyImage, apiServer, replicas } = values;
+  const images = ['--agent-image', agentImage, '--operator-image', operatorImage, '--envoy-image', envoyImage];
   const { stdout, stderr } = await main(...images, '--api-server', apiServer, '--replicas', String(replicas));
   expect(stderr).toBe('');
   const file = join(dir, 'install.yaml');

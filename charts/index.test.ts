@@ -29,6 +29,7 @@ interface Installed {
 const values = {
   agentImage: 'registry.example/agent:1',
   operatorImage: 'registry.example/operator:1',
+  envoyImage: 'registry.example/envoy:1',
   apiServer: 'https://10.0.0.1:6443',
 };
 const objects = installObjects(values) as Installed[];
@@ -53,6 +54,9 @@ describe('the install', () => {
       'Role weft-agent',
       'RoleBinding weft-agent',
       'DaemonSet weft-agent',
+      'ServiceAccount weft-envoy',
+      'ConfigMap weft-envoy',
+      'DaemonSet weft-envoy',
     ]);
   });
 
@@ -87,10 +91,11 @@ describe('the install', () => {
     });
   });
 
-  test('both run wherever there is a node, and are not the first to go where memory is short', () => {
+  test('all run wherever there is a node, and are not the first to go where memory is short', () => {
     for (const [kind, name, priority] of [
       ['Deployment', 'weft-operator', 'system-cluster-critical'],
       ['DaemonSet', 'weft-agent', 'system-node-critical'],
+      ['DaemonSet', 'weft-envoy', 'system-node-critical'],
     ] as const) {
       expect(one(kind, name).spec?.template?.spec).toMatchObject({
         priorityClassName: priority,
@@ -99,7 +104,7 @@ describe('the install', () => {
     }
   });
 
-  test('of the node the agent mounts what it owns, the operator nothing', () => {
+  test('of the node the agent mounts what it owns, Envoy where the sockets are, the operator nothing', () => {
     const mounted = (kind: string, name: string): string[] =>
       one(kind, name).spec?.template?.spec.volumes.flatMap(({ hostPath }) => hostPath?.path ?? []) ?? [];
     expect(mounted('DaemonSet', 'weft-agent').sort()).toEqual([
@@ -111,9 +116,48 @@ describe('the install', () => {
       '/sys/fs/cgroup',
     ]);
     expect(mounted('Deployment', 'weft-operator')).toEqual([]);
+    expect(mounted('DaemonSet', 'weft-envoy')).toEqual(['/run/weft/envoy']);
     expect(one('DaemonSet', 'weft-agent').spec?.template?.spec.containers[0]?.securityContext).toMatchObject({
       readOnlyRootFilesystem: true,
     });
+  });
+
+  test('Envoy is a pod like any other: its own network, no token, three capabilities, no writable root', () => {
+    const pod = one('DaemonSet', 'weft-envoy').spec?.template?.spec;
+    expect(pod).toMatchObject({
+      automountServiceAccountToken: false,
+      securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
+    });
+    for (const host of ['hostNetwork', 'hostPID', 'hostIPC']) expect(pod).not.toHaveProperty(host);
+    expect(pod?.containers[0]?.securityContext).toEqual({
+      runAsUser: 0,
+      runAsGroup: 0,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'], add: ['NET_RAW', 'SETUID', 'SETGID'] },
+    });
+    expect(objects.filter(({ kind, metadata }) => /Role/.test(kind) && metadata.name === 'weft-envoy')).toEqual([]);
+  });
+
+  test('a new Envoy stands beside the old one, which has longer than it drains', () => {
+    const { spec } = one('DaemonSet', 'weft-envoy');
+    expect(spec).toMatchObject({
+      updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+      template: { spec: { terminationGracePeriodSeconds: 60 } },
+    });
+    // Before it 2 s for the agent, after it 5 s until SIGKILL.
+    const drain = /^--drain-seconds=(\d+)$/m.exec(spec?.template?.spec.containers[0]?.args?.join('\n') ?? '')?.[1];
+    expect(Number(drain) + 2 + 5).toBeLessThan(60);
+  });
+
+  test('another bootstrap is another pod, and another image alone no other bootstrap', () => {
+    const template = (more: object): object => {
+      const made = installObjects({ ...values, ...more }) as Installed[];
+      const found = made.find(({ kind, metadata }) => kind === 'DaemonSet' && metadata.name === 'weft-envoy');
+      return (found?.spec?.template as { metadata: { annotations: object } } | undefined)?.metadata.annotations ?? {};
+    };
+    expect(template({ envoyMemoryMi: 256 })).not.toEqual(template({}));
+    expect(template({ envoyImage: 'other:2' })).toEqual(template({}));
   });
 
   test('images and the address of the API server are those that were told', () => {
@@ -121,5 +165,6 @@ describe('the install', () => {
     expect(agent?.image).toBe(values.agentImage);
     expect(agent?.args).toContain('--api-server=https://10.0.0.1:6443');
     expect(one('Deployment', 'weft-operator').spec?.template?.spec.containers[0]?.image).toBe(values.operatorImage);
+    expect(one('DaemonSet', 'weft-envoy').spec?.template?.spec.containers[0]?.image).toBe(values.envoyImage);
   });
 });

@@ -2,6 +2,7 @@
 import { ApiObject, App, Chart } from 'cdk8s';
 import { weftCrds } from '../crds/index.ts';
 import { Agent } from './agent.ts';
+import { Envoy } from './envoy.ts';
 import { Operator } from './operator.ts';
 import { type InstallValues, labelsOf, namespace } from './values.ts';
 
@@ -23,6 +24,7 @@ class Weft extends Chart {
     for (const crd of weftCrds) new ApiObject(this, crd.metadata.name.replaceAll('.', '-'), { ...crd });
     new Operator(this, 'operator', values);
     new Agent(this, 'agent', values);
+    new Envoy(this, 'envoy', values);
   }
 }
 

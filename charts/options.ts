@@ -1,18 +1,21 @@
 import { parseArgs } from 'node:util';
 import type { InstallValues } from './values.ts';
 
-const USAGE = `usage: node charts/main.ts --agent-image IMAGE --operator-image IMAGE --api-server URL [options]
+const USAGE = `usage: node charts/main.ts --agent-image IMAGE --operator-image IMAGE --envoy-image IMAGE --api-server URL [options]
 
 Prints the manifests of an install, to be given to: kubectl apply --server-side -f -
 
   --agent-image IMAGE       what every node runs (required)
   --operator-image IMAGE    what compiles policies and Services (required)
+  --envoy-image IMAGE       what judges HTTP requests on every node (required)
   --api-server URL          https://host:port under which nodes reach the API server before there are Services: the
                             address in the kubeconfig of a kubelet, for example https://10.0.0.1:6443 (required)
   --replicas N              of the operator, each on a node of its own; 1 if not told
   --image-pull-policy WORD  Always, IfNotPresent or Never; IfNotPresent if not told
   --cgroup DIRECTORY        where the nodes' cgroup2 file system is mounted; /sys/fs/cgroup if not told
   --mtu BYTES               of the pods' devices; the underlay's less 80 if not told
+  --envoy-memory MIB        limit of each Envoy, from 128; 512 if not told
+  --envoy-concurrency N     worker threads of each Envoy; 2 if not told
 `;
 
 export type Parsed =
@@ -28,11 +31,14 @@ export function parseInstall(args: readonly string[]): Parsed {
       options: {
         'agent-image': { type: 'string' },
         'operator-image': { type: 'string' },
+        'envoy-image': { type: 'string' },
         'api-server': { type: 'string' },
         replicas: { type: 'string' },
         'image-pull-policy': { type: 'string' },
         cgroup: { type: 'string' },
         mtu: { type: 'string' },
+        'envoy-memory': { type: 'string' },
+        'envoy-concurrency': { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     });
@@ -42,14 +48,19 @@ export function parseInstall(args: readonly string[]): Parsed {
     const cgroup = directory(given.cgroup);
     // With less than 1280 bytes a device has no IPv6 (RFC 8200, 5).
     const mtu = number('--mtu', given.mtu, 1280, 65_535);
+    const envoyMemoryMi = number('--envoy-memory', given['envoy-memory'], 128, 65_536);
+    const envoyConcurrency = number('--envoy-concurrency', given['envoy-concurrency'], 1, 256);
     const values: InstallValues = {
       agentImage: image('--agent-image', given['agent-image']),
       operatorImage: image('--operator-image', given['operator-image']),
+      envoyImage: image('--envoy-image', given['envoy-image']),
       apiServer: apiServer(given['api-server']),
       ...(replicas === undefined ? {} : { replicas }),
       ...(imagePullPolicy === undefined ? {} : { imagePullPolicy }),
       ...(cgroup === undefined ? {} : { cgroup }),
       ...(mtu === undefined ? {} : { mtu }),
+      ...(envoyMemoryMi === undefined ? {} : { envoyMemoryMi }),
+      ...(envoyConcurrency === undefined ? {} : { envoyConcurrency }),
     };
     return { tag: 'print', values };
   } catch (error) {

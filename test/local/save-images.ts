@@ -26,9 +26,12 @@ async function main(): Promise<void> {
   await mkdir(directory, { recursive: true });
   await copyFile(images.archive, join(directory, 'weft.tar'));
   await copyFile(demo, join(directory, 'demo.tar'));
-  process.stdout.write(`${directory}/weft.tar: ${images.agent}, ${images.operator}\n`);
+  process.stdout.write(`${directory}/weft.tar: ${images.agent}, ${images.operator}, ${images.envoy}\n`);
   process.stdout.write(`${directory}/demo.tar: ${demoImage}\n`);
-  process.stdout.write(`manifests: charts/main.ts --agent-image ${images.agent} --operator-image ${images.operator}\n`);
+  const flags = ['agent', 'operator', 'envoy'] as const;
+  process.stdout.write(
+    `manifests: charts/main.ts ${flags.map((name) => `--${name}-image ${images[name]}`).join(' ')}\n`,
+  );
 }
 
 await main().catch((error: unknown) => {

@@ -10,6 +10,8 @@ import { cachedLayer, type Layer } from './layer.ts';
 
 /** Changed when the recipe below gives other contents for the same packages. */
 const recipe = 'debian-extract-2';
+/** What a program that needs glibc and nothing else runs on. Without a shell, nobody who gets in finds one. */
+const bare = ['base-files', 'libc6'];
 const always = ['base-files', 'bash', 'coreutils', 'dash', 'findutils', 'grep', 'libc-bin', 'libc6', 'netbase', 'sed'];
 const excluded = [
   '/usr/share/man/*',
@@ -25,6 +27,8 @@ export const basePackages: readonly string[] = ['ca-certificates', 'curl', 'ipro
 export interface RootfsOptions {
   /** Debian packages beside shell and coreutils; what they depend on comes along. `basePackages` if absent. */
   readonly packages?: readonly string[];
+  /** Only glibc and a few files of /etc: no shell, no tools, no packages. */
+  readonly bare?: boolean;
   readonly onLine?: (line: string) => void;
 }
 
@@ -33,8 +37,9 @@ export interface RootfsOptions {
  * mounted, so it is small (about 50 MB with curl and nftables) and an interrupted build leaves nothing behind.
  * What configuring would have made, and is used, is made here: users, CA bundle, name service order.
  */
-export async function debianLayer({ packages = basePackages, onLine }: RootfsOptions = {}): Promise<Layer> {
-  const wanted = [...new Set([...always, ...packages])].sort();
+export async function debianLayer(options: RootfsOptions = {}): Promise<Layer> {
+  const { packages = basePackages, onLine } = options;
+  const wanted = [...new Set(options.bare ? bare : [...always, ...packages])].sort();
   const { codename, lines } = machineSources();
   const scratch: string[] = [];
   try {
