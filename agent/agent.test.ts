@@ -93,6 +93,19 @@ suite(`an agent on a node${reason === undefined ? '' : ` (skipped: ${reason})`}`
         },
       },
     ]);
+    expect(seen['requests']).toMatchObject([
+      {
+        ok: {
+          type: 'request',
+          verdict: 'denied',
+          reason: 'http-denied',
+          source: { address: '10.244.2.9', port: 4000 },
+          destination: { pod: { namespace: 'shop', name: 'api' } },
+          http: { method: 'GET', path: '/api', authority: 'api', status: 403, durationMs: 2 },
+        },
+      },
+    ]);
+    expect(seen['badFilter']).toEqual([{ error: expect.stringContaining('write 403, 4xx or 500-504') }]);
     expect(seen['reported']).toContainEqual({ name: 'policyset/1234567890abcd01', error: '' });
     expect(seen['agentDown']).toMatchObject({
       allowed: 'open',

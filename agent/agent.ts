@@ -9,6 +9,7 @@ import { installCni } from './cni/install.ts';
 import { serveCni } from './cni/server.ts';
 import type { Flags } from './flags.ts';
 import { FlowLog } from './flows/log.ts';
+import { serveRequests } from './flows/serve.ts';
 import { findCgroup, findUnderlay, OVERHEAD } from './host/detect.ts';
 import { applyMasquerade } from './host/masquerade.ts';
 import { routesOf, syncRoutes } from './host/routes.ts';
@@ -57,6 +58,7 @@ export class Agent {
   #complete: boolean;
   #running: Running | undefined;
   #cni: Server | undefined;
+  #records: { stop(): void } | undefined;
   #timers: NodeJS.Timeout[] = [];
   #stopped = false;
 
@@ -70,7 +72,11 @@ export class Agent {
     this.registry = new Registry(join(flags.runDir, 'endpoints.json'), addon.constants.maxPods);
     const damage = this.registry.load();
     if (damage !== undefined) log(damage);
-    this.flows = new FlowLog(flags.nodeName, (slot) => this.#podOfSlot(slot));
+    this.flows = new FlowLog(
+      flags.nodeName,
+      (slot) => this.#podOfSlot(slot),
+      () => this.#running?.tables.pods ?? [],
+    );
   }
 
   get running(): Running | undefined {
@@ -92,6 +98,11 @@ export class Agent {
       uidOf: (socket) => addon.peerCredentials(descriptorOf(socket)).uid,
       onError: (request, error) => this.#log('cni request failed', { ...request, error: error.message }),
     });
+    try {
+      this.#records = serveRequests(this.#flags.envoyDir, this.flows);
+    } catch (error) {
+      this.#problem('Requests', `flows of requests are missing: ${messageOf(error)}`);
+    }
     if (this.#complete) await this.#serial.run(() => this.#open());
     const every = (ms: number, task: () => Promise<void>) => {
       const run = () => void this.#serial.run(task).catch((error) => this.#log('failed', { error: messageOf(error) }));
@@ -107,6 +118,7 @@ export class Agent {
     this.#stopped = true;
     for (const timer of this.#timers) clearInterval(timer);
     this.#cni?.close();
+    this.#records?.stop();
     await this.#serial.run(async () => {
       this.#running?.events.stop();
       this.#running?.datapath.close();

@@ -7,6 +7,8 @@ export interface Flags {
   readonly apiServer: string;
   readonly namespace: string;
   readonly runDir: string;
+  /** Sockets that this node's Envoy connects to. */
+  readonly envoyDir: string;
   readonly pinDir: string;
   /** "": the cgroup2 mount that is found. */
   readonly cgroup: string;
@@ -28,6 +30,7 @@ const DEFAULTS = {
   'api-server': '',
   namespace: 'weft-system',
   'run-dir': '/run/weft',
+  'envoy-dir': '',
   'pin-dir': '/sys/fs/bpf/weft',
   cgroup: '',
   underlay: '',
@@ -46,6 +49,7 @@ const MEANING: Readonly<Record<keyof typeof DEFAULTS, string>> = {
   'api-server': 'URL of the API server, as https://10.0.0.1:6443 (required)',
   namespace: 'namespace of Weft',
   'run-dir': 'sockets and state that a restart needs',
+  'envoy-dir': 'sockets for Envoy; default: envoy in run-dir',
   'pin-dir': 'directory on a bpffs',
   cgroup: 'cgroup2 directory; default: where cgroup2 is mounted',
   underlay: "device between nodes; default: the one with the node's address",
@@ -88,6 +92,7 @@ export function parseFlags(args: readonly string[], env: NodeJS.ProcessEnv): Fla
     apiServer: required('api-server'),
     namespace: text('namespace'),
     runDir: text('run-dir'),
+    envoyDir: text('envoy-dir') || join(text('run-dir'), 'envoy'),
     pinDir: text('pin-dir'),
     cgroup: text('cgroup'),
     underlay: text('underlay'),

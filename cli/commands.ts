@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import type { ClusterAccess } from './cluster.ts';
+import { flowTypes, flowVerdicts } from './flows/words.ts';
 import { type Format, toJson, toYaml } from './output.ts';
 import { painter, plain } from './text.ts';
 
@@ -59,10 +60,14 @@ const FlowFlags = z.object({
   follow: z.boolean().optional(),
   pod: z.string().optional(),
   namespace: z.string().optional(),
-  verdict: z.enum(['forwarded', 'dropped', 'revoked']).optional(),
+  verdict: z.enum(flowVerdicts).optional(),
+  type: z.enum(flowTypes).optional(),
   rule: z.string().optional(),
   protocol: z.string().optional(),
   port: z.number().optional(),
+  status: z.string().optional(),
+  method: z.string().optional(),
+  path: z.string().optional(),
 });
 
 const flows: Run = (_program, _operands, flags) =>
@@ -71,16 +76,24 @@ const flows: Run = (_program, _operands, flags) =>
     return runFlows(cluster, FlowFlags.parse(flags), { print, note, paint });
   });
 
-const explain: Run = (_program, [source = '', destination = ''], flags) =>
+const ExplainFlags = z.object({
+  output: Output,
+  namespace: z.string().optional(),
+  protocol: z.string().optional(),
+  host: z.string().optional(),
+  header: z.array(z.string()).optional(),
+});
+
+const explain: Run = (_program, [source = '', destination = '', method, path], flags) =>
   withCluster(flags, async (cluster) => {
-    const { output, namespace, protocol } = z
-      .object({ output: Output, namespace: z.string().optional(), protocol: z.string().optional() })
-      .parse(flags);
+    const { output, namespace, protocol, host, header } = ExplainFlags.parse(flags);
+    const { parseRequest } = await import('./explain/http.ts');
     const { explainPolicy } = await import('./explain/run.ts');
     const { explainText } = await import('./explain/text.ts');
     const options = {
       namespace: namespace ?? cluster.namespace,
       note,
+      request: parseRequest(method, path, { host, header }),
       ...(protocol === undefined ? {} : { protocol }),
     };
     const pairs = await explainPolicy(cluster, source, destination, options);

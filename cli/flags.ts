@@ -10,6 +10,16 @@ export function duration(text: string): number {
   return Number(number) * (UNITS[unit] ?? 0);
 }
 
+/** HTTP status: 403, 4xx, 500-504, or 0 where there was no answer. */
+export function statusRange(text: string): string {
+  const [, low, high] = /^(\d{1,3})-(\d{1,3})$/.exec(text) ?? [];
+  const isRange = low !== undefined && Number(low) <= Number(high);
+  if (!isRange && !/^(0|[1-5]xx|[1-5]\d\d)$/i.test(text)) {
+    throw new InvalidArgumentError('It is 403, 4xx or 500-504; 0 is no answer.');
+  }
+  return text;
+}
+
 /** An integer between the bounds, both included. */
 export function integer(low: number, high: number): (text: string) => number {
   return (text) => {

@@ -34,6 +34,8 @@ test.each([
   [['flows', '--since', 'x'], 'It is a duration as 30s, 5m or 2h.'],
   [['flows', '--port', '0'], 'It is a number from 1 to 65535.'],
   [['flows', '-f', '--limit', '3'], 'cannot be used with'],
+  [['flows', '--status', '4x'], 'It is 403, 4xx or 500-504'],
+  [['flows', '--type', 'http'], 'Allowed choices are new, drop, revoked, closed, request'],
   [['wait'], "missing required argument 'kind/name'"],
   [['policy'], 'Usage: weft policy'],
   [['policy', 'explain', 'a'], "missing required argument 'dst:port'"],

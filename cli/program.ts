@@ -1,12 +1,20 @@
 /** The tree of commands: names, flags and help; what they do comes from elsewhere. */
 import { Argument, Command, Option } from 'commander';
 import { shells } from './completion/scripts.ts';
-import { duration, integer } from './flags.ts';
+import { duration, integer, statusRange } from './flags.ts';
+import { flowTypes, flowVerdicts } from './flows/words.ts';
 import { VERSION } from './version.ts';
 
 const EXIT_CODES = `
 Exit codes: 0 all is well, 1 it is not (something is not enforced, or denied), 2 the command failed or was not
 understood.`;
+
+const EXPLAIN_NOTES = `
+A rule sees a request's path as Envoy normalises it: escapes of letters, digits and -._~ are undone, \\ is /, dot segments
+are resolved, several slashes are one; the query stays as it is. The path given here is treated in the same way.
+Without METHOD and PATH, rules for requests are listed.
+
+Exit codes: 0 all of it is allowed, 1 some of it is denied or depends on the request, 2 the command failed.`;
 
 /** Runs a command with its operands and flags. */
 export type Action = (name: string, operands: readonly string[], flags: object) => Promise<void>;
@@ -35,10 +43,11 @@ export function weftProgram(name: string, run: Action): Command {
     'status -o json',
   ]).addOption(format('table', 'wide', 'json', 'yaml'));
 
-  add(program, 'flows', 'connections of all nodes, each with what decided', [
+  add(program, 'flows', 'connections and requests of all nodes, each with what decided', [
     'flows --verdict dropped',
     'flows -f --pod shop/frontend',
     'flows --since 1h --rule api-from-frontend -o json',
+    'flows --type request --status 403 --path /api/',
   ])
     .addOption(format('table', 'wide', 'json', 'yaml'))
     .addOption(new Option('--since <duration>', 'how far back').default(300_000, '5m').argParser(duration))
@@ -48,24 +57,44 @@ export function weftProgram(name: string, run: Action): Command {
     .option('-f, --follow', 'go on until interrupted')
     .option('--pod <name>', "either end: a pod's name or its beginning, as shop/frontend")
     .option('-n, --namespace <name>', 'either end')
-    .addOption(new Option('--verdict <verdict>', 'what was decided').choices(['forwarded', 'dropped', 'revoked']))
+    .addOption(
+      new Option(
+        '--verdict <verdict>',
+        'on a connection: forwarded, dropped, revoked; on a request: allowed, denied, failed',
+      ).choices(flowVerdicts),
+    )
+    .addOption(
+      new Option('--type <type>', 'only connections that began, were dropped …, or requests').choices(flowTypes),
+    )
     .option('--rule <policy>', 'decided by a policy whose name has this in it')
     .addOption(new Option('--protocol <name>', 'protocol').choices(['tcp', 'udp', 'sctp', 'icmp', 'icmpv6']))
-    .addOption(new Option('--port <number>', 'of the destination or its Service').argParser(integer(1, 65_535)));
+    .addOption(new Option('--port <number>', 'of the destination or its Service').argParser(integer(1, 65_535)))
+    .addOption(new Option('--status <status>', 'of requests: 403, 4xx or 500-504').argParser(statusRange))
+    .option('--method <method>', 'of requests', (text) => text.toUpperCase())
+    .option('--path <prefix>', 'of requests: what the path begins with; queries are not recorded');
 
   const policy = program.command('policy').description('what policies mean');
-  add(policy, 'explain', 'whether SRC may talk to DST, by the kernels of both nodes, and what decides', [
+  add(policy, 'explain', 'whether SRC may talk to DST, or send it a request, and what decides', [
     'policy explain shop/frontend-7d9f-x2v shop/api-v1-6b8f-w65:80',
     'policy explain deploy/shop/stranger svc/shop/api:http',
+    'policy explain deploy/shop/frontend svc/shop/api:http GET /api/v1/users',
     'policy explain 203.0.113.1 shop/api-v1-6b8f-w65:7001/udp',
     'policy explain shop/frontend-7d9f-x2v node/node2 --protocol icmp',
   ])
     .argument('<src>', 'address, [namespace/]pod, deploy/namespace/name or node/name')
     .argument('<dst:port>', 'the same or svc/namespace/name; the port by number or name, perhaps with /udp')
+    .argument('[method]', 'of a request, as GET')
+    .argument('[path]', 'of the request, with its query')
     .addOption(format('table', 'json', 'yaml'))
     .option('-n, --namespace <name>', "of names without one; the context's if not told")
     .addOption(new Option('--protocol <name>', 'tcp if not told').choices(['tcp', 'udp', 'sctp', 'icmp']))
-    .addHelpText('after', '\nExit codes: 0 all of it is allowed, 1 some of it is denied, 2 the command failed.');
+    .option('--host <name>', 'of the request: its Host header or :authority')
+    .option(
+      '--header <header>',
+      "of the request, as 'X-Version: 2'; may be given several times",
+      (text, all: string[] = []) => [...all, text],
+    )
+    .addHelpText('after', EXPLAIN_NOTES);
 
   add(program, 'wait', 'until the nodes concerned enforce the current generation', [
     'wait cnp/api-from-frontend -n shop',

@@ -131,6 +131,51 @@ export interface FlowEvent {
   readonly bytes: number;
 }
 
+/** A request that Envoy answered. Strings came from a client: at most 256 bytes each, the path 1 KiB, cut with an
+ * ellipsis; "" is none. */
+export interface RequestRecord {
+  /** When it began: wall clock, ms since the epoch. */
+  readonly time: number;
+  /** Id of Envoy's listener, as in PolicyEntry.listener. */
+  readonly listener: bigint;
+  /** The route that it took: the name of the rule that allowed it, "denied", or "" where Envoy refused it before. */
+  readonly route: string;
+  readonly method: string;
+  /** Never with a query or fragment. */
+  readonly path: string;
+  readonly authority: string;
+  /** "HTTP/1.1", "HTTP/2" */
+  readonly protocol: string;
+  /** 0: there was no answer. */
+  readonly status: number;
+  /** Envoy's response flags, as "UF,URX". */
+  readonly flags: string;
+  /** Envoy's response code details, as "via_upstream". */
+  readonly details: string;
+  readonly durationMs: number;
+  /** Bytes of the bodies. */
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+  readonly source: string;
+  readonly sourcePort: number;
+  /** What the client dialled. */
+  readonly destination: string;
+  readonly destinationPort: number;
+  /** Where Envoy sent it. */
+  readonly upstream?: string;
+  readonly upstreamPort?: number;
+  readonly userAgent: string;
+}
+
+/** Listens on a unix socket (mode 0660, of the group `group`) for access records, a line of JSON each, and calls back
+ * with batches (at most one call per 50 ms, at most 4096 records each) until stopped, which removes the socket. lost
+ * counts records since the last call that are not understood, that the sender dropped, or that were too many. Throws a
+ * sentence if it can't listen. */
+export declare function serveRecords(
+  options: { readonly path: string; readonly group: number },
+  callback: (batch: RequestRecord[], lost: number) => void,
+): { stop(): void };
+
 export interface MapUse {
   readonly name: string;
   readonly entries: number;

@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module';
 import { setImmediate } from 'node:timers/promises';
 import { decodeEvents } from './flow-events.js';
+import { decodeRecords } from './records.js';
 
 const require = createRequire(import.meta.url);
 
@@ -154,6 +155,20 @@ export class Datapath {
   close() {
     this.#native.close();
   }
+}
+
+export function serveRecords(options, callback) {
+  let stopped = false;
+  const server = native.serveRecords(options, (columns) => {
+    if (!stopped) callback(decodeRecords(columns), columns.lost);
+  });
+  return {
+    stop: () => {
+      if (stopped) return;
+      stopped = true;
+      server.stop();
+    },
+  };
 }
 
 export const { links, routes, replaceRoute, deleteRoute, replaceNeighbour, peerCredentials, releaseMemory } = native;

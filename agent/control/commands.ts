@@ -1,7 +1,8 @@
 /** What the control socket answers: each command yields the values of its reply lines. */
 import type { TableName } from 'bpf-loader-napi';
 import { type Agent, VERSION } from '../agent.ts';
-import { type FlowFilter, fits } from '../flows/filter.ts';
+import { type FlowFilter, fits, statusRange } from '../flows/filter.ts';
+import type { FlowPlace } from '../flows/log.ts';
 import { type ExplainRequest, explain } from './explain.ts';
 
 export type Request = Readonly<Record<string, unknown>>;
@@ -67,27 +68,30 @@ async function* flows(request: Request, agent: Agent, ended: AbortSignal): Async
   const { flows: log } = agent;
   const filter = filterOf(request);
   const since = numberOf(request, 'since') ?? 0;
-  const matching = (number: number) => {
-    const flow = log.get(number);
+  const matching = (place: FlowPlace) => {
+    const flow = log.get(place);
     return flow && Date.parse(flow.time) >= since && fits(flow, filter) ? flow : undefined;
   };
   const limit = numberOf(request, 'limit') ?? Number.POSITIVE_INFINITY;
-  const last: number[] = [];
-  const end = log.ring.end;
-  for (let number = end - 1; number >= log.ring.start && last.length < limit; number--) {
-    if (matching(number)) last.push(number);
+  const last: FlowPlace[] = [];
+  let next = log.end;
+  for (const place of log.places(log.start).reverse()) {
+    if (last.length >= limit) break;
+    if (matching(place)) last.push(place);
   }
-  for (const number of last.reverse()) {
-    const flow = matching(number);
+  for (const place of last.reverse()) {
+    const flow = matching(place);
     if (flow) yield flow;
   }
   if (request['follow'] !== true) return;
-  for (let next = end; !ended.aborted; ) {
-    for (next = Math.max(next, log.ring.start); next < log.ring.end; next++) {
-      const flow = matching(next);
+  while (!ended.aborted) {
+    const places = log.places(next);
+    next = log.end;
+    for (const place of places) {
+      const flow = matching(place);
       if (flow) yield flow;
     }
-    await nextFlows(agent, ended);
+    if (log.end.event === next.event && log.end.request === next.request) await nextFlows(agent, ended);
   }
 }
 
@@ -106,10 +110,15 @@ function nextFlows(agent: Agent, ended: AbortSignal): Promise<void> {
 }
 
 function filterOf(request: Request): FlowFilter {
-  const names = ['pod', 'namespace', 'verdict', 'rule', 'type', 'address', 'protocol'] as const;
+  const names = ['pod', 'namespace', 'verdict', 'rule', 'type', 'address', 'protocol', 'method', 'path'] as const;
   const given = names.flatMap((name) => (typeof request[name] === 'string' ? [[name, request[name]]] : []));
   const port = numberOf(request, 'port');
-  return { ...Object.fromEntries(given), ...(port === undefined ? {} : { port }) };
+  const status = request['status'];
+  return {
+    ...Object.fromEntries(given),
+    ...(port === undefined ? {} : { port }),
+    ...(status === undefined ? {} : { status: statusRange(`${status}`) }),
+  };
 }
 
 function numberOf(request: Request, name: string): number | undefined {
@@ -157,7 +166,7 @@ async function metrics(agent: Agent) {
   return {
     reasons: await datapath.metrics(),
     maps: await datapath.mapUse(),
-    flows: { seen: agent.flows.ring.end, lost: agent.flows.ring.lost },
+    ...agent.flows.counts,
     process: { rssBytes: process.memoryUsage.rss(), uptimeSeconds: Math.round(process.uptime()) },
   };
 }

@@ -1,6 +1,6 @@
 /** Why one may or may not talk to another, read from the kernel's own tables. */
 import type { BackendSetRow, Datapath, ServiceRow } from 'bpf-loader-napi';
-import type { RuleName, RuleTables } from '../flows/rules.ts';
+import type { HttpListener, RuleName, RuleTables } from '../flows/rules.ts';
 import type { LocalPod } from '../state/pod.ts';
 import type { NodeTables } from '../state/tables.ts';
 import { addressText, parseAddress } from '../tables/address.ts';
@@ -34,6 +34,8 @@ export interface Explanation {
   readonly defaultDeny?: readonly string[];
   /** The entry that decided: protocol, port and its leading bits. */
   readonly entry?: { readonly protocol: number; readonly port: number; readonly portBits: number };
+  /** verdict proxy: what Envoy decides by. Absent where the operator did not say it (yet). */
+  readonly listener?: { readonly id: string; readonly rules: HttpListener['rules'] };
 }
 
 type Lookup = Pick<Datapath, 'lookupAddress' | 'lookupPolicy' | 'dump' | 'attachedPods'>;
@@ -155,12 +157,17 @@ async function judgeOne(
     set === 0n ? undefined : await datapath.lookupPolicy({ set, class: peerClass, direction, protocol, port });
   const selected = (set & (direction === 'ingress' ? INGRESS_ENFORCED : EGRESS_ENFORCED)) !== 0n;
   const rule = entry && rules.rule(set, entry.rule, Date.now());
+  const listener =
+    entry?.verdict === 'proxy'
+      ? rules.listenerOf(set, { ...entry, direction: direction === 'ingress' ? 0 : 1 }, Date.now())
+      : undefined;
   return {
     ...seen,
     verdict: entry?.verdict ?? (selected ? 'deny' : 'allow'),
     reason: entry ? 'rule' : selected ? 'default-deny' : 'no-policy',
     ...(rule ? { rule } : {}),
     ...(entry ? { entry: { protocol: entry.protocol, port: entry.port, portBits: entry.portBits } } : {}),
+    ...(listener ? { listener: { id: hex64(listener.id), rules: listener.rules } } : {}),
     ...(!entry && selected ? { defaultDeny: rules.defaultDeny(set, direction, Date.now()) } : {}),
   };
 }

@@ -1,8 +1,9 @@
-/** The last flow events, in memory that is allocated once; the oldest give way. */
+/** The last flow events of the kernel, in memory that is allocated once; the oldest give way. */
 import type { FlowEvent } from 'bpf-loader-napi';
 import { addressText, parseAddress } from '../tables/address.ts';
 
 const RECORD = 144;
+const NUMBER = 112;
 const TYPES = ['new', 'drop', 'revoked', 'closed'] as const;
 const FLAG = {
   egress: 1,
@@ -30,27 +31,37 @@ export class FlowRing {
     this.#memory = Buffer.alloc(this.#capacity * RECORD);
   }
 
-  /** Number of the next event; numbers grow by one, whatever is still held. */
+  /** Index of the next event; indexes grow by one, whatever is still held. */
   get end(): number {
     return this.#written;
   }
 
-  /** Number of the oldest event that is held. */
+  /** Index of the oldest event that is held. */
   get start(): number {
     return Math.max(0, this.#written - this.#capacity);
   }
 
-  push(event: FlowEvent): void {
-    const at = (this.#written % this.#capacity) * RECORD;
-    this.#encode(this.#memory.subarray(at, at + RECORD), event);
+  /** @param number that the event has among all flows */
+  push(event: FlowEvent, number: number): void {
+    const record = this.#at(this.#written);
+    this.#encode(record, event);
+    record.writeDoubleLE(number, NUMBER);
     this.#written++;
   }
 
-  /** The event with this number; undefined if it is gone or yet to come. */
-  get(number: number): FlowEvent | undefined {
-    if (number < this.start || number >= this.#written) return undefined;
-    const at = (number % this.#capacity) * RECORD;
-    return this.#decode(this.#memory.subarray(at, at + RECORD));
+  /** The event with this index; undefined if it is gone or yet to come. */
+  get(index: number): FlowEvent | undefined {
+    return index >= this.start && index < this.#written ? this.#decode(this.#at(index)) : undefined;
+  }
+
+  /** The number of the event with this index, which must be held. */
+  numberOf(index: number): number {
+    return this.#at(index).readDoubleLE(NUMBER);
+  }
+
+  #at(index: number): Buffer {
+    const at = (index % this.#capacity) * RECORD;
+    return this.#memory.subarray(at, at + RECORD);
   }
 
   #encode(record: Buffer, event: FlowEvent): void {

@@ -1,5 +1,5 @@
 /** What the numbers of rules in events meant when the event happened. */
-import type { PolicyRef, PolicySet, Rule } from '@weft/node-api';
+import type { HttpMatch, PolicyEntry, PolicyRef, PolicySet, Rule } from '@weft/node-api';
 
 export interface RuleName {
   readonly policy: string;
@@ -9,9 +9,24 @@ export interface RuleName {
   readonly reason?: string;
 }
 
+/** What Envoy enforces for some peers and ports of the pods of a policy set. */
+export interface HttpListener {
+  readonly id: bigint;
+  readonly set: bigint;
+  /** A request is allowed if one of their matches fits. */
+  readonly rules: readonly (RuleName & { readonly http: readonly HttpMatch[] })[];
+}
+
+type EntryKey = Pick<PolicyEntry, 'direction' | 'class' | 'port' | 'portBits'> & { readonly protocol: number };
+
 interface Version {
   readonly since: number;
-  readonly set: Pick<PolicySet, 'rules' | 'ingressDefaultDeny' | 'egressDefaultDeny'> | undefined;
+  readonly set:
+    | (Pick<PolicySet, 'rules' | 'listeners' | 'ingressDefaultDeny' | 'egressDefaultDeny'> & {
+        /** Those that a listener stands behind. */
+        readonly proxied: readonly PolicyEntry[];
+      })
+    | undefined;
 }
 
 /** Outdated tables are kept for events this old, in ms. */
@@ -26,6 +41,8 @@ export class RuleTables {
   record(id: bigint, set: PolicySet | undefined, now: number): void {
     const kept = set && {
       rules: set.rules,
+      listeners: set.listeners,
+      proxied: set.entries.filter(({ listener }) => listener !== 0n),
       ingressDefaultDeny: set.ingressDefaultDeny,
       egressDefaultDeny: set.egressDefaultDeny,
     };
@@ -51,6 +68,39 @@ export class RuleTables {
   defaultDeny(id: bigint, direction: 'ingress' | 'egress', time: number): string[] {
     const set = this.#at(id, time);
     return (direction === 'ingress' ? set?.ingressDefaultDeny : set?.egressDefaultDeny)?.map(policyText) ?? [];
+  }
+
+  /** The listener behind an entry of a set as the kernel has it; undefined: no version of the set has such an entry. */
+  listenerOf(id: bigint, entry: EntryKey, time: number): HttpListener | undefined {
+    const found = this.#at(id, time)?.proxied.find(
+      (one) =>
+        one.direction === entry.direction &&
+        one.class === entry.class &&
+        one.protocol === entry.protocol &&
+        one.port === entry.port &&
+        one.portBits === entry.portBits,
+    );
+    return found && this.#listener(id, found.listener, time);
+  }
+
+  /** A listener by its id, in whichever set it is: its rules are the same in all. */
+  listener(listener: bigint, time: number): HttpListener | undefined {
+    for (const id of this.#versions.keys()) {
+      const found = this.#listener(id, listener, time);
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  #listener(id: bigint, listener: bigint, time: number): HttpListener | undefined {
+    const set = this.#at(id, time);
+    const found = set?.listeners.find((one) => one.id === listener);
+    if (set === undefined || found === undefined) return undefined;
+    const rules = found.rules.flatMap((index) => {
+      const rule = set.rules[index];
+      return rule ? [{ ...nameRule(rule), http: rule.http }] : [];
+    });
+    return { id: listener, set: id, rules };
   }
 
   #at(id: bigint, time: number): Version['set'] {

@@ -1,5 +1,6 @@
 /** An event as people read it: pods and rules by name. */
 import type { FlowEvent } from 'bpf-loader-napi';
+import { explainReason } from './reasons.ts';
 import type { RuleName, RuleTables } from './rules.ts';
 
 export interface FlowPod {
@@ -18,22 +19,46 @@ export interface FlowEnd {
 
 /** What decided in one direction. */
 export interface FlowDecision {
-  /** 16 hexadecimal digits. */
-  readonly set: string;
+  /** 16 hexadecimal digits; absent where only the name of the rule is known. */
+  readonly set?: string;
   readonly rule?: RuleName;
   /** No rule: the policies that deny what nothing allows. */
   readonly defaultDeny?: readonly string[];
+  /** A request that none of these rules allows. */
+  readonly noneOf?: readonly RuleName[];
+}
+
+/** Of a request: what Envoy says of it. */
+export interface FlowHttp {
+  readonly method: string;
+  /** Without a query. */
+  readonly path: string;
+  readonly authority: string;
+  readonly protocol: string;
+  /** 0: there was no answer. */
+  readonly status: number;
+  readonly durationMs: number;
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+  readonly userAgent: string;
+  /** Envoy's response flags and response code details. */
+  readonly flags: string;
+  readonly details: string;
 }
 
 export interface Flow {
-  /** Grows by one with each event of this agent's life. */
+  /** Grows by one with each flow of this agent's life. */
   readonly number: number;
   /** RFC 3339. */
   readonly time: string;
   readonly node: string;
-  readonly type: FlowEvent['type'];
-  readonly verdict: 'forwarded' | 'dropped';
+  /** Of the kernel, about connections; or a request, about which Envoy decided. */
+  readonly type: FlowEvent['type'] | 'request';
+  /** Connections are forwarded or dropped; requests allowed or denied by policy, or failed for another reason. */
+  readonly verdict: 'forwarded' | 'dropped' | 'allowed' | 'denied' | 'failed';
   readonly reason: string;
+  /** What the reason means, where its name does not say it. */
+  readonly explanation?: string;
   readonly direction: 'ingress' | 'egress';
   readonly protocol: string;
   readonly source: FlowEnd;
@@ -45,6 +70,7 @@ export interface Flow {
   readonly ingress?: FlowDecision;
   readonly packets: number;
   readonly bytes: number;
+  readonly http?: FlowHttp;
 }
 
 export interface FlowNames {
@@ -67,6 +93,7 @@ export const protocolText = (protocol: number): string => PROTOCOLS.get(protocol
 export function describeFlow(number: number, event: FlowEvent, names: FlowNames): Flow {
   const egress = decision(event, 'egress', event.egressSet, event.egressRule, names.rules);
   const ingress = decision(event, 'ingress', event.ingressSet, event.ingressRule, names.rules);
+  const explanation = explainReason(event.reason);
   return {
     number,
     time: new Date(event.time).toISOString(),
@@ -74,6 +101,7 @@ export function describeFlow(number: number, event: FlowEvent, names: FlowNames)
     type: event.type,
     verdict: event.type === 'drop' || event.type === 'revoked' ? 'dropped' : 'forwarded',
     reason: event.reason,
+    ...(explanation === undefined ? {} : { explanation }),
     direction: event.direction,
     protocol: protocolText(event.protocol),
     source: end(event.source, event.sourcePort, event.sourceSlot, event.time, names),
@@ -87,7 +115,7 @@ export function describeFlow(number: number, event: FlowEvent, names: FlowNames)
   };
 }
 
-function end(address: string, port: number, slot: number | undefined, time: number, names: FlowNames): FlowEnd {
+export function end(address: string, port: number, slot: number | undefined, time: number, names: FlowNames): FlowEnd {
   const pod = slot === undefined ? undefined : names.podAt(slot, time);
   return { address, port, ...(pod ? { pod } : {}) };
 }

@@ -4,6 +4,7 @@
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentLab, sh } from './lab.ts';
 import { address, endpoint, node, policySet, service } from './resources.ts';
@@ -45,6 +46,13 @@ s = socket.socket(socket.AF_UNIX); s.connect('${socket}'); s.send(b'{"command":"
   return execFileSync('python3', ['-c', script], { encoding: 'utf8' });
 }
 
+/** As the supervisor of Envoy forwards it. */
+async function forward(record: object): Promise<void> {
+  const socket = connect(`${dir}/run/envoy/records.sock`);
+  await new Promise<void>((resolve) => socket.end(`${JSON.stringify(record)}\n`, () => resolve()));
+  await sleep(200);
+}
+
 let agent = lab.startAgent();
 try {
   seen['startMs'] = await lab.ready();
@@ -78,6 +86,11 @@ try {
   seen['deniedFlows'] = await lab.ask({ command: 'flows', pod: 'shop/api', verdict: 'dropped', limit: 1 });
   operator.put(new Map([policySet(SET, 7n)]));
   await sleep(500);
+  const [src, dst] = ['10.244.2.9:4000', `${apiAddress}:80`];
+  const http = { r: 'denied', m: 'GET', p: '/api?secret', a: 'api', v: 'HTTP/1.1', s: 403, c: 'direct_response', d: 2 };
+  await forward({ t: `${Date.now()}`, l: 'l7/00000000000000ff', src, dst, up: null, ...http });
+  seen['requests'] = await lab.ask({ command: 'flows', type: 'request', pod: 'shop/api', status: '4xx', path: '/api' });
+  seen['badFilter'] = await lab.ask({ command: 'flows', status: 'many' });
   seen['reported'] = [...operator.reported.values()].map(({ name, error }) => ({ name, error }));
   seen['conflist'] = existsSync(`${dir}/conf/05-weft.conflist`);
   seen['synced'] = operator.isSynced;

@@ -20,8 +20,9 @@ test.each([
   ['--context c policy e', ['explain']],
   ['completion ', ['bash', 'fish', 'zsh']],
   ['completion bash ', []],
-  ['flows --verdict ', ['dropped', 'forwarded', 'revoked']],
-  ['flows --verdict d', ['dropped']],
+  ['flows --verdict ', ['allowed', 'denied', 'dropped', 'failed', 'forwarded', 'revoked']],
+  ['flows --verdict f', ['failed', 'forwarded']],
+  ['flows --type re', ['request', 'revoked']],
   ['flows --output=y', ['--output=yaml']],
   ['status -o ', ['json', 'table', 'wide', 'yaml']],
   ['flows --f', ['--follow']],
@@ -60,7 +61,7 @@ describe('bash', () => {
   test('offers commands, choices, and choices behind an equals sign', () => {
     expect(offered('weft po', ['weft', 'po'])).toEqual(['policy']);
     expect(offered('weft policy ', ['weft', 'policy', ''])).toEqual(['explain', 'help']);
-    expect(offered('weft flows --verdict=d', ['weft', 'flows', '--verdict', '=', 'd'])).toEqual(['dropped']);
+    expect(offered('weft flows --verdict=dr', ['weft', 'flows', '--verdict', '=', 'dr'])).toEqual(['dropped']);
     expect(offered('weft status --output=', ['weft', 'status', '--output', '='])).toEqual([
       'json',
       'table',

@@ -16,6 +16,8 @@ export function disagreements(facts: readonly Fact[], probe: Probe, kernel: Verd
   const simulated = simulate(facts, { from: { address: from }, to: { address: to }, port, protocol });
   return (['egress', 'ingress'] as const).flatMap((direction) => {
     const side = kernel[direction];
+    // What Envoy decides is no verdict of the kernel's.
+    if (side.reason === 'http') return [];
     const expected = verdictOf(simulated, direction);
     if (expected === side.verdict) return [];
     const by = simulated[direction]?.rule?.policy ?? simulated[direction]?.defaultDeny.join(', ') ?? '';

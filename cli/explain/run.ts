@@ -1,4 +1,5 @@
 /** `weft policy explain`: asks the kernels of both nodes, then the simulator. */
+import type { HttpRequest } from '../../reconcilers/http/match.ts';
 import type { Fact } from '../../reconcilers/index.ts';
 import type { ClusterAccess } from '../cluster.ts';
 import { UsageError } from '../errors.ts';
@@ -15,6 +16,7 @@ export interface ExplainedPair extends Verdict {
   readonly protocol: Protocol;
   /** Of the pod, after a Service was translated; 0 for ICMP. */
   readonly port: number;
+  readonly request?: HttpRequest;
   /** What the simulator says: it only checks the kernel. */
   readonly simulator: 'agrees' | 'disagrees' | 'not asked';
 }
@@ -22,6 +24,7 @@ export interface ExplainedPair extends Verdict {
 export interface ExplainOptions {
   readonly namespace: string;
   readonly protocol?: string;
+  readonly request?: HttpRequest | undefined;
   readonly note: (sentence: string) => void;
 }
 
@@ -37,6 +40,9 @@ export async function explainPolicy(
 ): Promise<ExplainedPair[]> {
   const from = parseTarget(source, options.namespace);
   const to = parseDestination(destination, options);
+  if (options.request !== undefined && to.protocol !== 'TCP') {
+    throw new UsageError(`requests are HTTP, which goes over TCP: leave ${to.protocol} or the request out`);
+  }
   const { facts, hidden } = await readFacts(cluster.client, namespacesOf([from, to.target]));
   const pairs = await resolvePairs(cluster, facts, from, to);
   if (hidden.includes('Pod') || hidden.includes('Service')) refuseStrangers(pairs);
@@ -49,7 +55,8 @@ export async function explainPolicy(
   for (let at = 0; at < probes.length; at += AT_ONCE) {
     const some = probes.slice(at, at + AT_ONCE).map(async ({ client, server, way }): Promise<ExplainedPair> => {
       const probe = { ...way, port: server.port, protocol: to.protocol };
-      const ask = (party: Party, direction: 'egress' | 'ingress') => askNode(cluster, agents, party, direction, probe);
+      const ask = (party: Party, direction: 'egress' | 'ingress') =>
+        askNode(cluster, agents, party, direction, { ...probe, request: options.request });
       const verdict = combine(...(await Promise.all([ask(client, 'egress'), ask(server.party, 'ingress')])));
       const differences = hidden.length > 0 ? [] : disagreements(facts, probe, verdict);
       for (const sentence of differences) options.note(sentence);
@@ -58,6 +65,7 @@ export async function explainPolicy(
         destination: { name: server.party.name, address: way.to },
         protocol: to.protocol,
         port: server.port,
+        ...(options.request === undefined ? {} : { request: options.request }),
         ...verdict,
         simulator: hidden.length > 0 ? 'not asked' : differences.length > 0 ? 'disagrees' : 'agrees',
       };
@@ -107,7 +115,13 @@ async function askNode(
   agents: ReadonlyMap<string, string>,
   { node }: Party,
   direction: 'egress' | 'ingress',
-  { from, to, port, protocol }: { from: string; to: string; port: number; protocol: Protocol },
+  {
+    from,
+    to,
+    port,
+    protocol,
+    request,
+  }: { from: string; to: string; port: number; protocol: Protocol; request: HttpRequest | undefined },
 ): Promise<Side> {
   if (node === undefined) return notAPod;
   const agent = agents.get(node);
@@ -128,5 +142,6 @@ async function askNode(
     await execJson(cluster.config, agent, 'agent', ['node', '/weft/agentctl.mjs', 'explain', ...question]),
     direction,
     node,
+    request,
   );
 }

@@ -1,6 +1,7 @@
-import { policyText } from '../flows/line.ts';
+import { policyText, ruleText } from '../flows/line.ts';
 import { type Paint, plain } from '../text.ts';
-import type { Side } from './combine.ts';
+import type { Decision, Side } from './combine.ts';
+import { matchText } from './http.ts';
 import type { ExplainedPair } from './run.ts';
 
 /** A paragraph for each pair of ends; families that are decided alike share one. */
@@ -14,10 +15,17 @@ export function explainText(pairs: readonly ExplainedPair[], paint: Paint): stri
   return [...groups.values()].map((group) => paragraph(group, paint)).join('\n\n');
 }
 
+const STYLES = { allowed: 'good', denied: 'bad', 'by-request': 'warning' } as const;
+const WORDS: Readonly<Record<Decision, string>> = {
+  allowed: 'allowed',
+  denied: 'denied',
+  'by-request': 'it depends on the request',
+};
+
 function paragraph(group: readonly ExplainedPair[], paint: Paint): string {
   const [pair] = group;
   if (pair === undefined) return '';
-  const { source, destination, port, protocol, verdict, egress, ingress } = pair;
+  const { source, destination, port, protocol, request, verdict, egress, ingress } = pair;
   const end = (name: string, addresses: readonly string[]): string => {
     const shown = [...new Set(addresses)].filter((address) => address !== name);
     return shown.length === 0 ? name : `${name} (${shown.join(', ')})`;
@@ -30,9 +38,10 @@ function paragraph(group: readonly ExplainedPair[], paint: Paint): string {
     destination.name,
     group.map((one) => one.destination.address),
   );
-  const where = protocol === 'ICMP' ? 'ICMP' : `port ${port}/${protocol}`;
+  const line = request === undefined ? '' : `, ${request.method} ${request.path}`;
+  const where = protocol === 'ICMP' ? 'ICMP' : `port ${port}/${protocol}${line}`;
   return [
-    `${plain(`${from} to ${to}, ${where}`)}: ${paint(verdict === 'allowed' ? 'good' : 'bad', verdict)}`,
+    `${plain(`${from} to ${to}, ${where}`)}: ${paint(STYLES[verdict], WORDS[verdict])}`,
     `  ${plain(`egress${at(egress)}: ${because(egress, source.name, 'egress')}`)}`,
     `  ${plain(`ingress${at(ingress)}: ${because(ingress, destination.name, 'ingress')}`)}`,
   ].join('\n');
@@ -48,6 +57,8 @@ export function because(side: Side, name: string, direction: 'egress' | 'ingress
       return `${side.verdict} by ${policyText(side.rule)}, ${direction} rule ${side.rule.index}${
         side.rule.reason === undefined ? '' : ` (${side.rule.reason})`
       }`;
+    case 'http':
+      return becauseOfHttp(side);
     case 'default-deny': {
       const policies = (side.defaultDeny ?? []).map(policyText).join(', ');
       return `denied, no rule allows it, and these deny what no rule allows: ${policies || 'policies without a name'}`;
@@ -59,4 +70,15 @@ export function because(side: Side, name: string, direction: 'egress' | 'ingress
     case 'not-a-pod':
       return `${name} is no pod with a network of its own, so no policy is about it`;
   }
+}
+
+function becauseOfHttp({ verdict, rule, http = [] }: Side): string {
+  const rules = http.map((one) => `${ruleText(one)} (${one.matches.map(matchText).join(' or ')})`).join('; ');
+  if (verdict === 'allowed' && rule !== undefined) {
+    const matches = http.find((one) => ruleText(one) === ruleText(rule))?.matches ?? [];
+    return `allowed by ${ruleText(rule)} (${matches.map(matchText).join(' or ')})`;
+  }
+  if (verdict === 'denied') return `denied, Envoy answers 403, since none of these rules matches: ${rules}`;
+  if (http.length === 0) return 'Envoy decides on each request, by rules that the agent does not know (yet)';
+  return `Envoy decides on each request, by these rules: ${rules}`;
 }

@@ -35,6 +35,12 @@ test('agents sort out what they can tell; names of remote pods they can not', ()
     agentFlags({ pod: 'shop/x', namespace: 'shop', verdict: 'dropped', rule: '--x', protocol: 'udp', port: 53 }),
   ).toEqual(['--verdict=dropped', '--rule=--x', '--protocol=udp', '--port=53']);
   expect(agentFlags({ verdict: 'revoked' })).toEqual(['--type=revoked']);
+  expect(agentFlags({ type: 'request', status: '4xx', method: 'GET', path: '--x' })).toEqual([
+    '--type=request',
+    '--status=4xx',
+    '--method=GET',
+    '--path=--x',
+  ]);
   expect(isAgents({ verdict: 'dropped' })).toBe(true);
   expect(isAgents({ pod: 'shop/x' })).toBe(false);
 });

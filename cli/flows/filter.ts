@@ -1,27 +1,38 @@
 /** Which flows are wanted: what agents can tell, they sort out; the rest is done here, once both ends have names. */
 import type { FlowEnd, FlowLine } from './line.ts';
+import type { FlowVerdict } from './words.ts';
 
 export interface FlowFilter {
   /** Of either end: a pod's name or its beginning, as `shop/frontend`; without a namespace, of any. */
   readonly pod?: string;
   /** Of either end. */
   readonly namespace?: string;
-  readonly verdict?: 'forwarded' | 'dropped' | 'revoked';
+  readonly verdict?: FlowVerdict;
+  readonly type?: string;
   /** Part of a deciding policy's `Kind/namespace/name`. */
   readonly rule?: string;
   readonly protocol?: string;
   /** Of the destination, or of the Service that was meant. */
   readonly port?: number;
+  /** Of requests: `403`, `4xx` or `500-504`. */
+  readonly status?: string;
+  readonly method?: string;
+  /** What a request's path begins with. */
+  readonly path?: string;
 }
 
 /** The flags that make an agent send no more than is wanted. */
 export function agentFlags(filter: FlowFilter): string[] {
-  const { verdict, rule, protocol, port } = filter;
+  const { verdict, type, rule, protocol, port, status, method, path } = filter;
   return [
     ...(verdict === undefined ? [] : [verdict === 'revoked' ? '--type=revoked' : `--verdict=${verdict}`]),
+    ...(type === undefined ? [] : [`--type=${type}`]),
     ...(rule === undefined ? [] : [`--rule=${rule}`]),
     ...(protocol === undefined ? [] : [`--protocol=${protocol}`]),
     ...(port === undefined ? [] : [`--port=${port}`]),
+    ...(status === undefined ? [] : [`--status=${status}`]),
+    ...(method === undefined ? [] : [`--method=${method}`]),
+    ...(path === undefined ? [] : [`--path=${path}`]),
   ];
 }
 

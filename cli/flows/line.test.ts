@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { allowedFlow, deniedFlow } from '../testing/samples.ts';
+import { allowedFlow, deniedFlow, requestFlow } from '../testing/samples.ts';
 import { columns, noPaint } from '../text.ts';
 import { flowLine, flowRow, parseFlow } from './line.ts';
 import { namesOf, noNames } from './names.ts';
@@ -82,4 +82,58 @@ test('JSON is a line for each flow, YAML a document, a table has one header', ()
 
 test('a flow of another version is refused with the field', () => {
   expect(() => parseFlow('{"number":1}')).toThrow(/\(time: .*\): use the `weft` of its version/);
+});
+
+const rule = { kind: 'CiliumNetworkPolicy', namespace: 'shop', name: 'api', index: 0 };
+
+test('a request says what was asked, what the answer was, and by which rule', () => {
+  const line = flowLine(parseFlow(requestFlow()), names);
+  expect(line).toMatchObject({
+    event: 'request',
+    verdict: 'allowed',
+    rule,
+    http: { status: 200, path: '/api/v1/users' },
+  });
+  expect(flowRow(line, false)).toEqual([
+    '2026-11-24T16:58:07.000Z',
+    'request',
+    { text: 'allowed', style: 'good' },
+    'HTTP/1.1',
+    'shop/frontend-new:41598',
+    'shop/api-v2-b4647cdf8-t787b:80',
+    'http-allowed GET /api/v1/users 200 3ms',
+    'CiliumNetworkPolicy shop/api, rule 0',
+  ]);
+  expect(columns([flowRow(line, true)])).toMatch(/rule 0 {2}node2 {4}api {2}curl\/7\.88\.1$/);
+});
+
+test('a denied request says of which rules none matched', () => {
+  const ingress = { noneOf: [0, 1].map((index) => ({ policy: 'CiliumNetworkPolicy/shop/api', index })) };
+  const line = flowLine(parseFlow(requestFlow({ verdict: 'denied', reason: 'http-denied', ingress })), names);
+  expect(line.noneOf).toEqual([rule, { ...rule, index: 1 }]);
+  expect(flowRow(line, false).at(-1)).toBe(
+    'none of CiliumNetworkPolicy shop/api, rule 0; CiliumNetworkPolicy shop/api, rule 1',
+  );
+});
+
+test('a reason is explained where its name does not say enough', () => {
+  const failed = { verdict: 'failed', reason: 'no-upstream', explanation: 'Envoy could not reach the server' };
+  expect(flowRow(flowLine(parseFlow(requestFlow(failed)), names), false).at(-1)).toBe(
+    'CiliumNetworkPolicy shop/api, rule 0: Envoy could not reach the server',
+  );
+  const proxied = { ...parseFlow(allowedFlow), reason: 'proxied', explanation: 'handed to Envoy' };
+  expect(flowRow(flowLine(proxied, noNames), false).at(-1)).toContain('cluster-only, rule 0: handed to Envoy');
+});
+
+test('a hostile path is escaped in every format, and cut where the table is not wide', () => {
+  const { http } = parseFlow(requestFlow());
+  const line = flowLine(
+    parseFlow(requestFlow({ http: { ...http, path: `/\u001b[2J\u202e${'x'.repeat(90)}` } })),
+    names,
+  );
+  for (const format of ['table', 'wide', 'json', 'yaml'] as const) {
+    expect(flowText([line], format, noPaint).replaceAll('\n', '')).not.toMatch(/\p{C}/u);
+  }
+  expect(flowText([line], 'table', noPaint)).toContain('x… 200 3ms');
+  expect(flowText([line], 'wide', noPaint)).toContain(`${'x'.repeat(90)} 200 3ms`);
 });

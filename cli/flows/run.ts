@@ -1,9 +1,11 @@
 import type { ClusterAccess } from '../cluster.ts';
+import { UsageError } from '../errors.ts';
 import { type Format, toJsonLine, toYaml } from '../output.ts';
 import { columns, type Paint } from '../text.ts';
 import type { FlowFilter } from './filter.ts';
 import { FLOW_HEADER, type FlowLine, flowRow } from './line.ts';
 import { followFlows, readFlows } from './read.ts';
+import type { FlowVerdict } from './words.ts';
 
 export interface FlowFlags {
   readonly output: Format;
@@ -13,10 +15,14 @@ export interface FlowFlags {
   readonly follow?: boolean | undefined;
   readonly pod?: string | undefined;
   readonly namespace?: string | undefined;
-  readonly verdict?: 'forwarded' | 'dropped' | 'revoked' | undefined;
+  readonly verdict?: FlowVerdict | undefined;
+  readonly type?: string | undefined;
   readonly rule?: string | undefined;
   readonly protocol?: string | undefined;
   readonly port?: number | undefined;
+  readonly status?: string | undefined;
+  readonly method?: string | undefined;
+  readonly path?: string | undefined;
 }
 
 export interface Terminal {
@@ -57,7 +63,10 @@ export async function runFlows(cluster: ClusterAccess, flags: FlowFlags, termina
 /** Rows that come one by one stay in step while names are no longer than this. */
 const FOLLOW_WIDTHS = [24, 7, 9, 8, 44, 44, 15];
 
-const header = (format: Format): string[] => [...FLOW_HEADER, ...(format === 'wide' ? ['NODE', 'SERVICE'] : [])];
+const header = (format: Format): string[] => [
+  ...FLOW_HEADER,
+  ...(format === 'wide' ? ['NODE', 'SERVICE', 'HOST', 'USER AGENT'] : []),
+];
 
 /** A line of JSON or a document of YAML for each flow, or a table. */
 export function flowText(lines: readonly FlowLine[], format: Format, paint: Paint): string {
@@ -67,7 +76,10 @@ export function flowText(lines: readonly FlowLine[], format: Format, paint: Pain
 }
 
 function filterOf(flags: FlowFlags): FlowFilter {
-  const { pod, namespace, verdict, rule, protocol, port } = flags;
+  const { pod, namespace, verdict, type, rule, protocol, port, status, method, path } = flags;
+  if (verdict === 'revoked' && type !== undefined && type !== 'revoked') {
+    throw new UsageError(`no flow of type ${type} is revoked: leave --type or --verdict out`);
+  }
   return {
     ...(pod === undefined ? {} : { pod }),
     ...(namespace === undefined ? {} : { namespace }),
@@ -75,5 +87,9 @@ function filterOf(flags: FlowFlags): FlowFilter {
     ...(rule === undefined ? {} : { rule }),
     ...(protocol === undefined ? {} : { protocol }),
     ...(port === undefined ? {} : { port }),
+    ...(type === undefined ? {} : { type }),
+    ...(status === undefined ? {} : { status }),
+    ...(method === undefined ? {} : { method }),
+    ...(path === undefined ? {} : { path }),
   };
 }

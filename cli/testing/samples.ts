@@ -53,6 +53,47 @@ export const deniedFlow = JSON.stringify({
   bytes: 0,
 });
 
+/** A request that Envoy passed on, and one that it refused. */
+export const requestFlow = (more: object = {}): string =>
+  JSON.stringify({
+    number: 90,
+    time: '2026-11-24T16:58:07.000Z',
+    node: 'node2',
+    type: 'request',
+    verdict: 'allowed',
+    reason: 'http-allowed',
+    explanation: 'a rule matches the request',
+    direction: 'ingress',
+    protocol: 'TCP',
+    source: { address: '10.244.0.3', port: 41598 },
+    destination: {
+      address: '10.244.1.2',
+      port: 80,
+      pod: { namespace: 'shop', name: 'api-v2-b4647cdf8-t787b', uid: 'u', labels: {} },
+    },
+    reply: false,
+    ingress: {
+      set: 'd6c31b97f0575859',
+      rule: { policy: 'CiliumNetworkPolicy/shop/api', direction: 'ingress', index: 0, deny: false },
+    },
+    packets: 0,
+    bytes: 514,
+    http: {
+      method: 'GET',
+      path: '/api/v1/users',
+      authority: 'api',
+      protocol: 'HTTP/1.1',
+      status: 200,
+      durationMs: 3,
+      receivedBytes: 0,
+      sentBytes: 514,
+      userAgent: 'curl/7.88.1',
+      flags: '',
+      details: 'via_upstream',
+    },
+    ...more,
+  });
+
 export const explained = (decision: object): object => ({
   decisions: [
     {

@@ -15,6 +15,8 @@ mod maps;
 mod metrics;
 mod objects;
 mod pods;
+pub mod record;
+pub mod records;
 pub mod row;
 
 pub use apply::{ParsedRow, RowError, Step, apply, dump, lookup_address, lookup_policy};

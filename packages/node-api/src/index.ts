@@ -6,6 +6,7 @@ export {
   Backend,
   Direction,
   Endpoint,
+  HttpMatch,
   Node,
   NodeResource,
   PolicyEntry,

@@ -6,5 +6,6 @@ mod datapath;
 mod flow;
 mod memory;
 mod netlink;
+mod records;
 mod row;
 mod task;
