@@ -65,6 +65,8 @@ export interface ServiceRow {
   readonly affinitySeconds: number;
   /** 0: random. Else the size (prime) of the set's Maglev table. */
   readonly maglevSize: number;
+  /** Present where Envoy routes what pods send to it: the port of its listener in the proxy's network namespace. */
+  readonly proxyPort?: number;
 }
 
 /** A whole backend set: weft_backends and, with maglevSize, its table in weft_maglev. Immutable. */

@@ -1,7 +1,15 @@
 /** What `sources/` says about Kubernetes objects, whatever dialect they were written in. */
 import type { Address, Cidr } from './net/address.ts';
 
-export type Fact = NamespaceFact | PodFact | NodeFact | ServiceFact | EndpointsFact | MeshServiceFact | PolicyFact;
+export type Fact =
+  | NamespaceFact
+  | PodFact
+  | NodeFact
+  | ServiceFact
+  | EndpointsFact
+  | MeshServiceFact
+  | PolicyFact
+  | RouteFact;
 
 /** A sentence that a user understands, about one field of one object. */
 export interface Problem {
@@ -104,6 +112,128 @@ export interface MeshServiceFact {
   /** 0: the Service's own affinity counts. */
   readonly affinitySeconds: number;
 }
+
+/** An HTTPRoute or GRPCRoute of the Gateway API, or an L7Route, as far as it is attached to Services. */
+export interface RouteFact {
+  readonly kind: 'route';
+  readonly routeKind: RouteKind;
+  readonly namespace: string;
+  readonly name: string;
+  readonly generation: number;
+  /** RFC 3339: of two routes that match a request alike the older one wins, then the first by name. */
+  readonly created: string;
+  readonly parents: readonly RouteParent[];
+  readonly rules: readonly RouteRule[];
+  readonly problems: readonly Problem[];
+}
+
+export type RouteKind = 'HTTPRoute' | 'GRPCRoute' | 'L7Route';
+
+/** A Service whose clients the route is for. */
+export interface RouteParent {
+  /** In the list that it was written in. */
+  readonly index: number;
+  readonly namespace: string;
+  readonly service: string;
+  /** undefined: every port of the Service. */
+  readonly port: number | undefined;
+}
+
+export interface RouteRule {
+  /** '' if it has none. */
+  readonly name: string;
+  /** In the list that it was written in. */
+  readonly index: number;
+  /** Any of them; never empty (the prefix "/" matches all). */
+  readonly matches: readonly RouteMatch[];
+  readonly filters: readonly RouteFilter[];
+  /** By weight; a rule without any answers 500, unless it redirects. */
+  readonly backends: readonly RouteBackend[];
+  /** Milliseconds; undefined is the default (none), 0 is none. */
+  readonly timeouts: {
+    readonly request?: number;
+    readonly perTry?: number;
+    readonly idle?: number;
+  };
+  readonly retry?: RouteRetry;
+}
+
+/** All that is set must match. */
+export interface RouteMatch {
+  readonly path?: { readonly type: 'Exact' | 'PathPrefix' | 'RegularExpression'; readonly value: string };
+  readonly method?: string;
+  readonly host?: string;
+  readonly headers: readonly NamedMatch[];
+  readonly query: readonly NamedMatch[];
+  /** gRPC: parts of the path. */
+  readonly grpc?: {
+    readonly type: 'Exact' | 'RegularExpression';
+    readonly service?: string;
+    readonly method?: string;
+  };
+}
+
+export interface NamedMatch {
+  /** Of a header: in lower case. */
+  readonly name: string;
+  readonly type: 'Exact' | 'RegularExpression' | 'Present';
+  readonly value: string;
+}
+
+export interface RouteBackend {
+  readonly namespace: string;
+  readonly service: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly filters: readonly RouteFilter[];
+  /** Why requests that it is chosen for are answered 500: of another kind, or in a namespace that does not permit it. */
+  readonly refused?: {
+    readonly reason: 'InvalidKind' | 'RefNotPermitted' | 'UnsupportedValue';
+    readonly message: string;
+  };
+}
+
+export interface RouteRetry {
+  /** Beyond the first try. */
+  readonly attempts: number;
+  readonly backoffMs: number;
+  /** Statuses besides failed connections. */
+  readonly codes: readonly number[];
+}
+
+export type PathChange = { readonly type: 'ReplaceFullPath' | 'ReplacePrefixMatch'; readonly value: string };
+
+interface HeaderChange {
+  readonly set: readonly { readonly name: string; readonly value: string }[];
+  readonly add: readonly { readonly name: string; readonly value: string }[];
+  readonly remove: readonly string[];
+}
+
+export type RouteFilter =
+  | ({ readonly kind: 'requestHeaders' | 'responseHeaders' } & HeaderChange)
+  | {
+      readonly kind: 'redirect';
+      readonly scheme?: string;
+      readonly hostname?: string;
+      readonly port?: number;
+      readonly path?: PathChange;
+      readonly status: number;
+    }
+  | { readonly kind: 'rewrite'; readonly hostname?: string; readonly path?: PathChange }
+  | { readonly kind: 'mirror'; readonly backend: Omit<RouteBackend, 'weight' | 'filters'>; readonly perMillion: number }
+  | {
+      readonly kind: 'fault';
+      readonly delayMs: number;
+      readonly delayPerMillion: number;
+      readonly abortStatus: number;
+      readonly abortPerMillion: number;
+    }
+  | {
+      readonly kind: 'rateLimit';
+      readonly requests: number;
+      readonly perMs: number;
+      readonly perClient: boolean;
+    };
 
 export interface PolicyFact {
   readonly kind: 'policy';

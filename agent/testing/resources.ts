@@ -61,6 +61,7 @@ export function service(name: string, clusterIps: string[], backends: string[]):
     protocol: 6 as const,
     port: 80,
     nodePort: 0,
+    listener: 0n,
     backends: backends.map((text) => ({ address: bytes(text), port: 8080, node: 'n1' })),
   };
   return [

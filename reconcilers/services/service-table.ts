@@ -85,6 +85,7 @@ export class ServiceTable {
       port: port.port,
       nodePort: port.nodePort,
       backends: this.#backends(port, slices),
+      listener: 0n,
     };
   }
 
