@@ -1,5 +1,7 @@
 /** Envoy's bootstrap: what it knows before the agent tells it anything. Names are those of envoy.config.bootstrap.v3. */
 
+import { envoyRuntime } from '../reconcilers/envoy/runtime.ts';
+
 /** Beside these the supervisor gives the node id (the pod's uid) and the flags of the process. */
 export interface BootstrapValues {
   /** Bytes of heap from which on new requests and connections are refused, so that the container is not killed. */
@@ -61,6 +63,7 @@ export function bootstrap(values: BootstrapValues): object {
         },
       ],
     },
+    layered_runtime: { layers: [{ name: 'weft', static_layer: envoyRuntime }] },
     stats_config: statsConfig,
     overload_manager: overloadManager(values),
     watchdogs: { main_thread_watchdog: watchdog, worker_watchdog: watchdog },

@@ -2,9 +2,9 @@ import { expect, test } from '@jest/globals';
 import { NodeResource } from '@weft/node-api';
 import fc from 'fast-check';
 import { type Change, Compiler, compileFromScratch } from './compiler.ts';
-import { decideFor, type Probe } from './simulator/simulate.ts';
-import { ADDRESSES, change, finalState } from './testing/arbitraries.ts';
-import { classOf, evaluate, Held } from './testing/held.ts';
+import { type DecidingRule, decideFor, type Probe } from './simulator/simulate.ts';
+import { ADDRESSES, change, finalState, REQUESTS } from './testing/arbitraries.ts';
+import { classOf, evaluate, Held, routeOf, rulesBehind } from './testing/held.ts';
 
 const runs = Number(process.env.WEFT_PROPERTY_RUNS ?? 300);
 
@@ -103,6 +103,7 @@ const PROBES: readonly (Pick<Probe, 'protocol' | 'port'> & { readonly number: nu
 
 test('evaluating the content of the maps is what a naive reading of the policies says', () => {
   let compared = 0;
+  const requests = { allowed: 0, denied: 0 };
   fc.assert(
     fc.property(history, (events) => {
       const last = finalState(events);
@@ -130,7 +131,7 @@ test('evaluating the content of the maps is what a naive reading of the policies
                 { protocol, port },
               );
               const rule = naive?.rule && { policy: naive.rule.policy, index: naive.rule.index, deny: naive.rule.deny };
-              const found = evaluate(node, policySet, direction, peer, number, port);
+              const { listener, ...found } = evaluate(node, policySet, direction, peer, number, port);
               expect({ pod: fact.name, address, direction, protocol, port, ...found }).toEqual({
                 pod: fact.name,
                 address,
@@ -141,6 +142,23 @@ test('evaluating the content of the maps is what a naive reading of the policies
                 rule,
               });
               compared++;
+              expect(listener !== undefined).toBe(naive?.verdict === 'proxy');
+              if (listener === undefined) continue;
+              expect(rulesBehind(node, policySet, listener).sort()).toEqual(naive?.asked.map(nameOf).sort());
+              for (const http of REQUESTS) {
+                const said = decideFor(
+                  facts,
+                  `${fact.namespace}/${fact.name}`,
+                  direction,
+                  { address },
+                  { protocol, port, http },
+                );
+                const routed = routeOf(node, listener, http);
+                expect(routed).toBe(
+                  said?.verdict === 'allow' && said.rule !== undefined ? nameOf(said.rule) : 'denied',
+                );
+                requests[said?.verdict === 'allow' ? 'allowed' : 'denied']++;
+              }
             }
           }
         }
@@ -149,7 +167,12 @@ test('evaluating the content of the maps is what a naive reading of the policies
     { numRuns: Math.ceil(runs / 3) },
   );
   expect(compared).toBeGreaterThan(1000);
+  expect(Math.min(requests.allowed, requests.denied)).toBeGreaterThan(20);
 });
+
+function nameOf({ policy, direction, index }: DecidingRule): string {
+  return `${policy}#${direction}[${index}]`;
+}
 
 test('every resource can be encoded and read back', () => {
   fc.assert(

@@ -47,6 +47,8 @@ export interface PodFact {
   /** RFC 3339, or ''. */
   readonly created: string;
   readonly ports: readonly NamedPort[];
+  /** It runs its node's Envoy. */
+  readonly proxy: boolean;
 }
 
 export interface NamedPort {
@@ -269,6 +271,28 @@ export interface PolicyRule {
   readonly ports: readonly PortMatch[];
   /** Set where the translator made the rule. */
   readonly reason: string;
+  /** Which entry of the rule's list of ports it is, where the entries ask different things of requests. */
+  readonly toPorts?: number;
+  /** Not empty, and only for TCP: of the connections only requests that match one of them are allowed. */
+  readonly http?: readonly HttpMatch[];
+}
+
+/** All that is set must match. Regular expressions are RE2's and match the whole value; '' is not set. */
+export interface HttpMatch {
+  readonly method: string;
+  /** With the query. */
+  readonly path: string;
+  readonly host: string;
+  readonly headers: readonly HeaderMatch[];
+}
+
+export interface HeaderMatch {
+  /** Lower case. */
+  readonly name: string;
+  /** Exactly; undefined: the header is there. */
+  readonly value?: string;
+  /** What happens to a request where it does not match: '' refuses it, all others let it pass. */
+  readonly mismatch: '' | 'LOG' | 'ADD' | 'DELETE' | 'REPLACE';
 }
 
 export type Peer =

@@ -9,6 +9,7 @@ export {
   type Decision,
   type Endpoint,
   type Probe,
+  type SimulatedVerdict,
   type Simulation,
   simulate,
 } from './simulator/simulate.ts';

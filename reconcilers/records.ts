@@ -1,5 +1,6 @@
 /** The rows of the compiler's tables that several concerns share. */
 import type { NodeResource } from '@weft/node-api';
+import type { ListenerRecord } from './envoy/listener-table.ts';
 import type { NodeFact, PodFact } from './facts.ts';
 import type { AddressRecord } from './identity/address-table.ts';
 import type { ClassRecord } from './identity/class-table.ts';
@@ -55,6 +56,11 @@ export interface NodeRecord {
   sortedClasses: readonly ClassRecord[] | undefined;
   /** What the agent was told. */
   readonly setResources: Map<SetRecord, NodeResource>;
+  /** Sets here that need Envoy. */
+  readonly proxied: Set<SetRecord>;
+  readonly listeners: Map<bigint, ListenerRecord>;
+  /** What Envoy was told, by name. */
+  readonly envoy: Map<string, NodeResource>;
 }
 
 const NO_POLICIES: ReadonlySet<PolicyRecord> = new Set();
@@ -87,6 +93,9 @@ export function newNode(name: string): NodeRecord {
     classes: new Map(),
     sortedClasses: undefined,
     setResources: new Map(),
+    proxied: new Set(),
+    listeners: new Map(),
+    envoy: new Map(),
   };
 }
 

@@ -4,12 +4,14 @@
  * one that compiler and simulator share passes unseen.
  */
 import { describe, expect, test } from '@jest/globals';
+import type { NodeResource } from '@weft/node-api';
 import { parseAllDocuments } from 'yaml';
 import { compileFromScratch } from './compiler.ts';
+import type { HttpRequest } from './http/match.ts';
 import { decideFor, type Probe } from './simulator/simulate.ts';
 import { changeOf } from './testing/changes.ts';
 import type { GoldenObject } from './testing/golden.ts';
-import { classOf, evaluate, Held } from './testing/held.ts';
+import { classOf, type Evaluation, evaluate, Held, routeOf } from './testing/held.ts';
 
 const CLUSTER = `
 {kind: Namespace, metadata: {name: shop, labels: {kubernetes.io/metadata.name: shop, team: web}}}
@@ -49,19 +51,27 @@ function allowed(policies: string, direction: 'ingress' | 'egress', traffic: str
   const endpoint = [...node.values()].find(({ resource }) => resource?.$case === 'endpoint');
   if (endpoint?.resource?.$case !== 'endpoint') throw new Error('api has no endpoint');
   const { policySet } = endpoint.resource.value;
-  const [name = 'TCP', port = '0'] = traffic.split('/');
+  const [, name = '', port = '', method = '', path = ''] = /^(\w+)\/(\d+)(?: (\S+) (\S+))?$/.exec(traffic) ?? [];
   const protocol = protocolOf(name);
+  const request = method === '' ? undefined : { method, path, host: 'x', headers: {} };
   return Object.entries(PEERS)
     .filter(([, address]) => {
       const peer = classOf(node, address);
       if (peer === undefined) throw new Error(`${address} has no class`);
-      const compiled = evaluate(node, policySet, direction, peer, NUMBERS[protocol], Number(port)).verdict;
-      const naive = decideFor(facts, 'shop/api', direction, { address }, { protocol, port: Number(port) })?.verdict;
+      const found = evaluate(node, policySet, direction, peer, NUMBERS[protocol], Number(port));
+      const compiled = request === undefined ? found.verdict : verdictFor(node, found, request);
+      const probe = { protocol, port: Number(port), ...(request === undefined ? {} : { http: request }) };
+      const naive = decideFor(facts, 'shop/api', direction, { address }, probe)?.verdict;
       expect(compiled).toBe(naive);
       return compiled === 'allow';
     })
     .map(([peer]) => peer)
     .join(' ');
+}
+
+function verdictFor(node: ReadonlyMap<string, NodeResource>, found: Evaluation, request: HttpRequest): string {
+  if (found.listener === undefined) return found.verdict;
+  return routeOf(node, found.listener, request) === 'denied' ? 'deny' : 'allow';
 }
 
 function protocolOf(name: string): Probe['protocol'] {
@@ -72,6 +82,12 @@ function protocolOf(name: string): Probe['protocol'] {
 /** A CiliumNetworkPolicy in `shop` about `api`. */
 function cilium(spec: string): string {
   return `{kind: CiliumNetworkPolicy, metadata: {namespace: shop, name: x}, spec: {endpointSelector: {matchLabels: {app: api}}, ${spec}}}`;
+}
+
+/** Lets `from` of port 80 ask what one of `rules` matches. */
+function http(from: string, rules: string, name = 'x'): string {
+  const port = `toPorts: [{ports: [{port: "80", protocol: TCP}], rules: {http: [${rules}]}}]`;
+  return cilium(`ingress: [{${from}, ${port}}]`).replace('name: x', `name: ${name}`);
 }
 
 function clusterwide(spec: string, name = 'x'): string {
@@ -187,10 +203,42 @@ describe('Cilium', () => {
       'TCP/80',
       '',
     ],
+    // Layer 7: whose requests Envoy decides on; what allows a connection as a whole comes first, and denials before that.
     [
-      cilium('ingress: [{fromEntities: [all], toPorts: [{ports: [{port: "80"}], rules: {http: [{method: GET}]}}]}]'),
+      cilium('ingress: [{fromEntities: [all], toPorts: [{ports: [{port: "80"}], rules: {kafka: [{}]}}]}]'),
       'TCP/80',
       '',
+    ],
+    [http('fromEntities: [all]', '{method: GET}'), 'TCP/80 GET /a', EVERYBODY],
+    [http('fromEntities: [all]', '{method: GET}'), 'TCP/80 GETS /a', ''],
+    [http('fromEntities: [all]', '{method: GET}'), 'UDP/80', ''],
+    [http('fromEntities: [all]', '{method: GET}'), 'TCP/81', ''],
+    [http('fromEntities: [all]', '{method: GET, path: /a}'), 'TCP/80 GET /a?b', ''],
+    [http('fromEntities: [all]', '{method: GET, path: /a}'), 'TCP/80 GET /a/b', ''],
+    [http('fromEntities: [all]', '{method: GET, path: "/a.*"}, {method: PUT}'), 'TCP/80 GET /a/b', EVERYBODY],
+    [http('fromEntities: [all]', '{method: GET, path: "/a.*"}, {method: PUT}'), 'TCP/80 PUT /x', EVERYBODY],
+    [http('fromEntities: [all]', '{path: "/("}'), 'TCP/80 GET /(', ''],
+    [http('fromEntities: [host]', '{method: GET}'), 'TCP/80 GET /a', 'n1'],
+    [
+      both(http('fromEntities: [host]', '{method: GET}'), http('fromEntities: [cluster]', '{method: PUT}', 'y')),
+      'TCP/80 PUT /a',
+      'web teller n1 n2',
+    ],
+    [
+      both(
+        http('fromEntities: [all]', '{method: GET}'),
+        clusterwide('endpointSelector: {}, ingress: [{fromEntities: [cluster]}]'),
+      ),
+      'TCP/80 PUT /a',
+      'web teller n1 n2',
+    ],
+    [
+      both(
+        http('fromEntities: [all]', '{method: GET}'),
+        clusterwide('endpointSelector: {}, ingressDeny: [{fromEntities: [world]}]'),
+      ),
+      'TCP/80 GET /a',
+      'web teller n1 n2',
     ],
     [
       both(

@@ -1,4 +1,5 @@
 import type { NodeResource } from '@weft/node-api';
+import { ListenerTable } from './envoy/listener-table.ts';
 import type { Fact, Labels } from './facts.ts';
 import { AddressTable } from './identity/address-table.ts';
 import { ClassTable } from './identity/class-table.ts';
@@ -30,6 +31,7 @@ export class Tables {
   readonly classes = new ClassTable();
   readonly policyTable = new PolicyTable(this.selectors);
   readonly sets = new SetTable(this.policyTable);
+  readonly listeners = new ListenerTable();
   readonly services = new ServiceTable(this.bytes);
   readonly ineffective = new IneffectiveTable();
 
@@ -47,6 +49,7 @@ export class Tables {
       classes: this.classes.size,
       parts: this.policyTable.size,
       sets: this.sets.size,
+      listeners: this.listeners.size,
       services: this.services.size,
       ineffective: this.ineffective.size,
     };
@@ -92,6 +95,7 @@ export class Update implements NodeContext {
   readonly ranges = new Set<NodeRecord>();
   readonly reclassified: NodeContext['reclassified'] = new Set();
   readonly lostClasses: NodeContext['lostClasses'] = new Set();
+  readonly envoys: NodeContext['envoys'] = new Set();
 
   constructor(tables: Tables) {
     this.tables = tables;

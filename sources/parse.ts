@@ -4,9 +4,20 @@ import { type Address, parseAddress } from '../reconcilers/net/address.ts';
 
 export type Json = Readonly<Record<string, unknown>>;
 
+/** What one object may still cost others: instructions of its regular expressions, bytes of Envoy's routes. */
+interface Work {
+  instructions: number;
+  bytes: number;
+}
+
 /** Where problems of one object are collected. */
 export class Problems {
   readonly list: Problem[] = [];
+  readonly work: Work;
+
+  constructor(work: Work = { instructions: 65_536, bytes: 1 << 20 }) {
+    this.work = work;
+  }
 
   error(field: string, message: string): void {
     this.list.push({ severity: 'error', field, message });

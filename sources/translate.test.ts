@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { RE2JS } from 're2js';
 import { Compiler } from '../reconcilers/index.ts';
 import { type SourceKind, translate, trim } from './index.ts';
 
@@ -74,6 +75,72 @@ test('what is trimmed away makes no difference', () => {
     }),
     { numRuns: runs },
   );
+});
+
+const anyText = fc.oneof(
+  { arbitrary: fc.string({ maxLength: 5 }), weight: 20 },
+  { arbitrary: fc.string({ unit: 'binary', maxLength: 5 }), weight: 1 },
+  { arbitrary: fc.jsonValue(), weight: 1 },
+);
+const header = fc.oneof(anyText, fc.constantFrom('X-A: b', 'X-A', 'x-C', 'X-A: b\r\nX-B: c'));
+const headerMatch = fc.record(
+  {
+    name: fc.oneof(fc.constantFrom('X-A', 'host', ':path'), anyText),
+    value: fc.oneof(fc.constantFrom('v', '\0'), anyText),
+    mismatch: fc.constantFrom('', 'ADD', 'LOG', 'add', 1),
+    secret: fc.constantFrom(undefined, undefined, {}),
+  },
+  { requiredKeys: [] },
+);
+const hostileHttp = fc.array(
+  fc.oneof(
+    {
+      weight: 9,
+      arbitrary: fc.record(
+        {
+          method: anyText,
+          path: anyText,
+          host: anyText,
+          headers: fc.array(header, { maxLength: 2 }),
+          headerMatches: fc.array(headerMatch, { maxLength: 2 }),
+        },
+        { requiredKeys: [] },
+      ),
+    },
+    { weight: 1, arbitrary: fc.jsonValue() },
+  ),
+  { maxLength: 2 },
+);
+
+test('HTTP rules, whatever they hold, are refused or are what Envoy can be told', () => {
+  let taken = 0;
+  fc.assert(
+    fc.property(fc.oneof(fc.jsonValue(), hostileHttp, hostileHttp, hostileHttp), (http) => {
+      const toPorts = [{ ports: [{ port: '80', protocol: 'TCP' }], rules: { http } }];
+      const object = {
+        metadata: { namespace: 'a', name: 'b' },
+        spec: { endpointSelector: {}, ingress: [{ toPorts }] },
+      };
+      const { facts, problems } = translate('CiliumNetworkPolicy', object);
+      const rules = facts.flatMap((fact) => (fact.kind === 'policy' ? fact.parts.flatMap((part) => part.rules) : []));
+      expect(() => new Compiler().update([{ key: 'x', facts }])).not.toThrow();
+      const asked = rules.flatMap((rule) => rule.http ?? []);
+      // null is what is left out.
+      expect(asked.length > 0 || http === null || problems.length > 0).toBe(true);
+      expect(problems.length === 0 || rules.length === 0).toBe(true);
+      for (const { method, path, host, headers } of asked) {
+        taken++;
+        for (const expression of [method, path, host]) {
+          expect(expression).toMatch(/^[ -~]*$/);
+          expect(() => RE2JS.compile(expression)).not.toThrow();
+        }
+        for (const { name, value = '' } of headers)
+          expect(`${name}: ${value}`).toMatch(/^[!-9;-~]+: [ -~\u0080-\uffff]*$/);
+      }
+    }),
+    { numRuns: runs * 5 },
+  );
+  expect(taken).toBeGreaterThan(50);
 });
 
 test('a policy that is not understood allows nothing that it would not allow otherwise', () => {

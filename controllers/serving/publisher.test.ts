@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { NodeResource } from '@weft/node-api';
+import type { NodeResource, PolicyListener, Rule } from '@weft/node-api';
 import { nodeResourceType } from '@weft/node-api';
 import { ResourceCache } from '@weft/xds';
 import type { Output } from '../../reconcilers/index.ts';
@@ -86,5 +86,26 @@ describe('what the compiler made', () => {
     );
     expect(publisher.view('a')?.endpointsUnder(one)).toEqual(new Set(['endpoint/2']));
     expect(publisher.view('a')?.endpointsUnder(other)).toEqual(new Set(['endpoint/1']));
+  });
+
+  test('for Envoy is found by policy set, with the policies behind each listener', () => {
+    const policy = { kind: 'CiliumNetworkPolicy', namespace: 'shop', name: 'p', generation: 1n };
+    const rule: Rule = { policy, direction: 0, index: 0, deny: false, reason: '', http: [] };
+    const set = (listeners: PolicyListener[]): NodeResource => ({
+      resource: {
+        $case: 'policySet',
+        value: { id: 5n, entries: [], rules: [rule], ingressDefaultDeny: [], egressDefaultDeny: [], listeners },
+      },
+    });
+    const name = policySetName(5n);
+    const { publisher } = published(output({ 'node/a': node('a') }, { a: { [name]: set([{ id: 7n, rules: [0] }]) } }));
+    expect(publisher.view('a')?.listenersOf(name)).toEqual([
+      {
+        names: ['envoy/listener/l7/0000000000000007', 'envoy/route/l7/0000000000000007', 'envoy/cluster/origin'],
+        policies: new Set(['CiliumNetworkPolicy/shop/p']),
+      },
+    ]);
+    publisher.publish(output({}, { a: { [name]: set([]) } }));
+    expect(publisher.view('a')?.listenersOf(name)).toEqual([]);
   });
 });

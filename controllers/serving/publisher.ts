@@ -1,5 +1,6 @@
-import { NodeResource, nodeResourceType } from '@weft/node-api';
+import { NodeResource, nodeResourceType, type PolicyListener, type PolicyRef, type PolicySet } from '@weft/node-api';
 import { type Changes, type Resource, type ResourceCache, type ResourceKey, resource } from '@weft/xds';
+import { resourceNames } from '../../reconcilers/envoy/names.ts';
 import type { Output } from '../../reconcilers/index.ts';
 
 /** What one node's part of the cache is asked for. */
@@ -10,6 +11,15 @@ export interface NodeView {
   ownNames(): Iterable<string>;
   /** Names of the endpoints of this node that are under a policy set, by the set's name. */
   endpointsUnder(set: string): ReadonlySet<string>;
+  /** What Envoy needs for the HTTP rules of a policy set. */
+  listenersOf(set: string): readonly SetListener[];
+}
+
+export interface SetListener {
+  /** Of the resources. */
+  readonly names: readonly string[];
+  /** Keys of the policies that have a rule behind it. */
+  readonly policies: ReadonlySet<string>;
 }
 
 const NONE: ReadonlySet<string> = new Set();
@@ -69,6 +79,7 @@ export class Publisher {
       version: (name) => this.#cache.get(node, nodeResourceType, name)?.version,
       ownNames: () => index.names,
       endpointsUnder: (set) => index.endpointsUnder(set),
+      listenersOf: (set) => index.listenersOf(set),
     };
   }
 
@@ -104,25 +115,48 @@ export function policySetName(id: bigint): string {
   return `policyset/${id.toString(16).padStart(16, '0')}`;
 }
 
-/** What a node holds of its own, and which endpoints are under which policy set. */
+function setListener({ rules }: PolicySet, { id, rules: behind }: PolicyListener): SetListener {
+  const policies = behind.map((index) => rules[index]?.policy).filter((ref) => ref !== undefined);
+  return {
+    names: [resourceNames.listener(id), resourceNames.route(id), resourceNames.cluster],
+    policies: new Set(policies.map(refKey)),
+  };
+}
+
+/** As in `CiliumNetworkPolicy/shop/api`. */
+export function refKey({ kind, namespace, name }: PolicyRef): string {
+  return [kind, namespace, name].filter((part) => part !== '').join('/');
+}
+
+/** What a node holds of its own, which endpoints are under which policy set, and what Envoy needs for each. */
 class NodeIndex {
   readonly names = new Set<string>();
   readonly #setOf = new Map<string, string>();
   readonly #endpoints = new Map<string, Set<string>>();
+  readonly #listeners = new Map<string, readonly SetListener[]>();
 
   apply({ upserts, deletes }: Output['shared']): void {
     for (const name of deletes) {
       this.names.delete(name);
+      this.#listeners.delete(name);
       this.#move(name, undefined);
     }
     for (const [name, { resource: message }] of upserts) {
       this.names.add(name);
       if (message?.$case === 'endpoint') this.#move(name, policySetName(message.value.policySet));
+      if (message?.$case !== 'policySet') continue;
+      const listeners = message.value.listeners.map((listener) => setListener(message.value, listener));
+      if (listeners.length === 0) this.#listeners.delete(name);
+      else this.#listeners.set(name, listeners);
     }
   }
 
   endpointsUnder(set: string): ReadonlySet<string> {
     return this.#endpoints.get(set) ?? NONE;
+  }
+
+  listenersOf(set: string): readonly SetListener[] {
+    return this.#listeners.get(set) ?? [];
   }
 
   #move(endpoint: string, set: string | undefined): void {

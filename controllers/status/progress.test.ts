@@ -16,6 +16,10 @@ const view: NodeView = {
   version: (name) => (name === SET ? 'new' : name === 'endpoint/1' ? 'moved' : undefined),
   ownNames: () => [SET, 'endpoint/1'],
   endpointsUnder: (set) => new Set(set === SET ? ['endpoint/1'] : []),
+  listenersOf: () => [
+    { names: ['envoy/listener/1', 'envoy/route/1'], policies: new Set(['CiliumNetworkPolicy/shop/p']) },
+    { names: ['envoy/route/2'], policies: new Set(['CiliumNetworkPolicy/shop/other']) },
+  ],
 };
 
 function status(init: Partial<NodeStatus>): NodeStatus {
@@ -74,6 +78,14 @@ describe('a node', () => {
     expect(policyProgress(state, nodes({ versions: new Map([[SET, 'new']]), errors })).missing).toEqual([
       { node: 'node-a', why: 'Error', message: 'no such device' },
     ]);
+  });
+
+  test('whose Envoy refused the HTTP rules of the policy says why; those of another policy are not its concern', () => {
+    const ask = (failed: string): unknown =>
+      policyProgress(state, nodes({ versions: new Map([[SET, 'new']]), errors: new Map([[failed, 'bad regex']]) }))
+        .missing;
+    expect(ask('envoy/route/1')).toEqual([{ node: 'node-a', why: 'Error', message: 'bad regex' }]);
+    expect(ask('envoy/route/2')).toEqual([]);
   });
 
   test('that never reported counts, unless it is only just joining', () => {

@@ -1,6 +1,6 @@
 import type { PolicyState } from '../../reconcilers/index.ts';
 import type { NodeStatus } from '../reports/store.ts';
-import type { NodeView } from '../serving/publisher.ts';
+import { type NodeView, refKey } from '../serving/publisher.ts';
 
 /** A node that does not enforce yet what it should. */
 export interface Missing {
@@ -26,9 +26,13 @@ export interface Nodes {
 
 /** Which of the nodes that have pods under a policy enforce the generation that was compiled, each read back. */
 export function policyProgress(state: PolicyState, nodes: Nodes): Progress {
+  const key = refKey(state.ref);
   return progress([...state.sets.keys()], nodes, (view, status, node) => {
     for (const set of state.sets.get(node) ?? []) {
-      const found = resourceMissing(set, view, status) ?? endpointMissing(set, view, status);
+      const found =
+        listenerMissing(set, key, view, status) ??
+        resourceMissing(set, view, status) ??
+        endpointMissing(set, view, status);
       if (found !== undefined) return found;
     }
     return undefined;
@@ -87,6 +91,15 @@ function endpointMissing(set: string, view: NodeView, status: NodeStatus): Findi
     if (error !== undefined) return { why: 'Error', message: error };
     const held = status.versions.get(endpoint);
     if (held !== undefined && held !== view.version(endpoint)) return lagging(status);
+  }
+  return undefined;
+}
+
+/** Envoy refused what the policy's HTTP rules became: it goes on with what it had, or refuses all. */
+function listenerMissing(set: string, policy: string, view: NodeView, status: NodeStatus): Finding | undefined {
+  for (const { names, policies } of view.listenersOf(set)) {
+    const failed = policies.has(policy) ? names.find((name) => status.errors.has(name)) : undefined;
+    if (failed !== undefined) return { why: 'Error', message: status.errors.get(failed) ?? '' };
   }
   return undefined;
 }

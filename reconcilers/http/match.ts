@@ -24,6 +24,8 @@ export interface HttpRequest {
 
 /** @throws RE2JSException where a pattern is no regular expression, which translators refuse */
 export function matchesHttp(match: HttpPattern, request: HttpRequest): boolean {
+  // Several Hosts, which Envoy joins, and parameters of dot segments are refused first of all.
+  if (request.host.includes(',') || /^[^?]*\/\.\.?(;|%3b)/i.test(request.path)) return false;
   return (
     matchesWhole(match.method, request.method) &&
     matchesWhole(match.path, request.path) &&

@@ -1,5 +1,6 @@
 /** What one node holds of its own: addresses that its policies tell apart, and policy sets. */
-import type { NodeResource } from '@weft/node-api';
+import type { NodeResource, PolicyListener } from '@weft/node-api';
+import type { ListenerRecord, ListenerTable } from '../envoy/listener-table.ts';
 import type { AddressRecord, AddressTable } from '../identity/address-table.ts';
 import { type ClassKind, type ClassRecord, type ClassTable, plainClasses } from '../identity/class-table.ts';
 import { addressBytes, contains, type ParsedCidr, prefixOf } from '../net/address.ts';
@@ -20,6 +21,8 @@ export interface NodeContext {
   readonly reclassified: Set<NodeRecord>;
   /** Classes that some node lost. */
   readonly lostClasses: Set<ClassRecord>;
+  /** Nodes whose Envoy may have to be told something else. */
+  readonly envoys: Set<NodeRecord>;
 }
 
 /** The pod's class as the node's policies see it. */
@@ -133,13 +136,45 @@ export function placeSets(node: NodeRecord, sets: Iterable<SetRecord>, context: 
     if (!node.sets.has(set)) {
       if (known !== undefined) context.output.view(node.name).deletes.add(set.name);
       node.setResources.delete(set);
+      if (node.proxied.delete(set)) context.envoys.add(node);
       continue;
     }
     const made = setResource(set, classes);
     if (known !== undefined && sameSet(known, made)) continue;
     node.setResources.set(set, made);
     context.output.view(node.name).upserts.set(set.name, made);
+    const needsEnvoy = listenersIn(made).length > 0;
+    if (needsEnvoy) node.proxied.add(set);
+    if (needsEnvoy || node.proxied.delete(set)) context.envoys.add(node);
   }
+}
+
+function listenersIn({ resource }: NodeResource): readonly PolicyListener[] {
+  return resource?.$case === 'policySet' ? resource.value.listeners : [];
+}
+
+/** What the node's Envoy holds: listeners of its sets, their routes, and clusters to pass requests on. */
+export function placeEnvoy(node: NodeRecord, listeners: ListenerTable, context: NodeContext): void {
+  const records = new Map<bigint, ListenerRecord>();
+  for (const set of node.proxied) {
+    for (const listener of listenersIn(node.setResources.get(set) ?? {})) {
+      context.visits.count++;
+      if (!records.has(listener.id)) records.set(listener.id, listeners.current(set, listener, context.visits));
+    }
+  }
+  for (const [id, record] of records) if (!node.listeners.has(id)) record.nodes++;
+  for (const [id, record] of node.listeners) if (!records.has(id)) listeners.leave(record);
+  replaceContent(node.listeners, records);
+  const wanted = new Map([...records.values()].flatMap((record) => [...record.resources]));
+  const { upserts, deletes } = context.output.view(node.name);
+  for (const name of node.envoy.keys()) if (!wanted.has(name)) deletes.add(name);
+  for (const [name, resource] of wanted) if (node.envoy.get(name) !== resource) upserts.set(name, resource);
+  replaceContent(node.envoy, wanted);
+}
+
+function replaceContent<K, V>(map: Map<K, V>, by: ReadonlyMap<K, V>): void {
+  map.clear();
+  for (const [key, value] of by) map.set(key, value);
 }
 
 /** The policy sets of a node have entries for the classes that are counted here. */

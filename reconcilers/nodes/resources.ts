@@ -47,7 +47,7 @@ export function endpointResource(pod: PodRecord, record: ClassRecord): NodeResou
         labels: fact.labels,
         policySet: pod.set?.id ?? 0n,
         class: record.id,
-        proxy: false,
+        proxy: fact.proxy,
       },
     },
   };
@@ -57,7 +57,7 @@ export function endpointResource(pod: PodRecord, record: ClassRecord): NodeResou
 export function sameEndpoint(a: NodeResource, b: NodeResource): boolean {
   if (a.resource?.$case !== 'endpoint' || b.resource?.$case !== 'endpoint') return false;
   const [left, right] = [a.resource.value, b.resource.value];
-  if (left.policySet !== right.policySet || left.class !== right.class) return false;
+  if (left.policySet !== right.policySet || left.class !== right.class || left.proxy !== right.proxy) return false;
   return left.labels === right.labels || sameResource(a, b);
 }
 

@@ -3,7 +3,7 @@ import type { PolicyDirection } from '../facts.ts';
 import type { PodRecord } from '../records.ts';
 import type { Visits } from '../visits.ts';
 import type { PolicyRecord } from './policy-table.ts';
-import { allowsNoMore, defaultDenies, selectorWithin } from './subsume.ts';
+import { allowsNoMore, defaultDenies, selectorWithin, unaskedRules } from './subsume.ts';
 
 export interface Ineffective {
   readonly by: PolicyRef;
@@ -11,11 +11,13 @@ export interface Ineffective {
   readonly message: string;
 }
 
-/** `policy` restricts nothing in `direction` as long as `by` selects all of its pods. */
+/** Holds as long as `by` selects all pods of `policy`. */
 interface Pair {
   readonly policy: PolicyRecord;
   readonly by: PolicyRecord;
   readonly direction: PolicyDirection;
+  /** HTTP rules that have no effect; undefined: the whole policy restricts nothing in this direction. */
+  readonly unasked: readonly number[] | undefined;
   /** How many pods `policy` selects that `by` does not. */
   outside: number;
 }
@@ -85,24 +87,34 @@ export class IneffectiveTable {
     const pairs = [...(this.#pairs.get(policy) ?? [])].filter((pair) => pair.outside === 0);
     return pairs
       .sort((a, b) => compareKeys(a.by.key + a.direction, b.by.key + b.direction))
-      .map(({ by, direction }) => ({ by: by.ref, direction, message: sentence(policy, by) }));
+      .map((pair) => ({ by: pair.by.ref, direction: pair.direction, message: sentence(pair) }));
   }
 
   /** Of two that allow the same, the one that sorts later is ineffective, not both. */
   #compare(policy: PolicyRecord, by: PolicyRecord): boolean {
-    const directions = (['ingress', 'egress'] as const).filter((direction) => {
-      if (!widens(policy, by, direction)) return false;
-      return compareKeys(by.key, policy.key) < 0 || !widens(by, policy, direction) || !samePods(policy, by);
+    const findings = (['ingress', 'egress'] as const).flatMap((direction) => {
+      const unasked = this.#finding(policy, by, direction);
+      return unasked === false ? [] : [{ direction, unasked }];
     });
-    for (const direction of directions) {
+    for (const { direction, unasked } of findings) {
       // Known already, if both policies changed in one update.
       if ([...(this.#pairs.get(policy) ?? [])].some((p) => p.by === by && p.direction === direction)) continue;
-      const pair: Pair = { policy, by, direction, outside: 0 };
+      const pair: Pair = { policy, by, direction, unasked, outside: 0 };
       if (!selectsAlways(policy, by)) pair.outside = countOutside(pair);
       this.#pairs.set(policy, (this.#pairs.get(policy) ?? new Set()).add(pair));
       this.#pairsBy.set(by, (this.#pairsBy.get(by) ?? new Set()).add(pair));
     }
-    return directions.length > 0;
+    return findings.length > 0;
+  }
+
+  #finding(policy: PolicyRecord, by: PolicyRecord, direction: PolicyDirection): Pair['unasked'] | false {
+    const whole =
+      widens(policy, by, direction) &&
+      (compareKeys(by.key, policy.key) < 0 || !widens(by, policy, direction) || !samePods(policy, by));
+    if (whole) return undefined;
+    if (policy.fact === undefined || by.fact === undefined || by.parts.length !== 1) return false;
+    const unasked = unaskedRules(policy.fact, by.fact, direction);
+    return unasked.length > 0 && unasked;
   }
 }
 
@@ -134,9 +146,18 @@ function outside(pair: Pair, policies: ReadonlySet<PolicyRecord>): boolean {
   return policies.has(pair.policy) && !policies.has(pair.by);
 }
 
-function sentence(policy: PolicyRecord, by: PolicyRecord): string {
+function sentence({ policy, by, direction, unasked }: Pair): string {
   const [name, other] = [shown(policy, by), shown(by, policy)];
-  return `${other} already allows everything that ${name} allows to the same pods; ${name} restricts nothing`;
+  if (unasked === undefined) {
+    const http = asks(policy, direction) ? ', and its HTTP rules have no effect' : '';
+    return `${other} already allows everything that ${name} allows to the same pods; ${name} restricts nothing${http}`;
+  }
+  const rules = unasked.map((index) => `${direction}[${index}]`).join(', ');
+  return `${other} already allows all requests on the connections of ${rules} of ${name}; its HTTP rules there have no effect`;
+}
+
+function asks({ fact }: PolicyRecord, direction: PolicyDirection): boolean {
+  return fact?.parts.some(({ rules }) => rules.some((rule) => rule.direction === direction && rule.http)) ?? false;
 }
 
 /** With its kind, where the names are the same. */

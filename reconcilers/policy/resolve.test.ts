@@ -11,14 +11,21 @@ const rules = fc
       protocol: fc.constantFrom('TCP' as const, 'UDP' as const, 'ANY' as const),
       ends: fc.oneof(fc.tuple(port, port), fc.constant<[number, number]>([0, 65_535])),
       deny: fc.boolean(),
+      http: fc.boolean(),
     }),
     { maxLength: 6 },
   )
   .map((all) =>
-    all.map(({ protocol, ends, deny }, rule): PortRule => {
-      return { protocol, first: Math.min(...ends), last: Math.max(...ends), deny, rule };
+    all.map(({ protocol, ends, deny, http }, rule): PortRule => {
+      const ports = { protocol, first: Math.min(...ends), last: Math.max(...ends), deny, rule };
+      return http && !deny && protocol === 'TCP' ? { ...ports, http } : ports;
     }),
   );
+
+function verdictOf({ deny, http }: PortRule): Verdict {
+  if (deny) return Verdict.VERDICT_DENY;
+  return http === true ? Verdict.VERDICT_PROXY : Verdict.VERDICT_ALLOW;
+}
 
 function lookUp(entries: readonly PortEntry[], protocol: Protocol, wanted: number): PortEntry | undefined {
   const length = (entry: PortEntry): number => (entry.protocol === 0 ? 0 : 8 + entry.portBits);
@@ -43,10 +50,11 @@ test('the longest prefix gives the verdict and the rule that reading the rules o
           const hits = all.filter(
             (r) => (r.protocol === 'ANY' || r.protocol === name) && r.first <= wanted && wanted <= r.last,
           );
-          const deciding = hits.find(({ deny }) => deny) ?? hits[0];
+          const deciding = hits.find(({ deny }) => deny) ?? hits.find(({ http }) => http !== true) ?? hits[0];
           const found = lookUp(entries, protocol, wanted);
           expect(found?.rule).toBe(deciding?.rule);
-          expect(found?.verdict).toBe(deciding && (deciding.deny ? Verdict.VERDICT_DENY : Verdict.VERDICT_ALLOW));
+          expect(found?.verdict).toBe(deciding && verdictOf(deciding));
+          expect(found?.behind).toEqual(deciding?.http === true ? hits.map(({ rule }) => rule) : undefined);
         }
       }
     }),

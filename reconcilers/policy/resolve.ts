@@ -7,6 +7,8 @@ export interface PortRule {
   readonly first: number;
   readonly last: number;
   readonly deny: boolean;
+  /** It allows some requests only, so that Envoy has to look at them; TCP alone. */
+  readonly http?: boolean;
   /** Position in the rules; among equals the first decides. */
   readonly rule: number;
 }
@@ -18,12 +20,11 @@ export interface PortEntry {
   readonly portBits: number;
   readonly verdict: Verdict;
   readonly rule: number;
+  /** Of VERDICT_PROXY: all rules of which one has to allow a request, ascending; `rule` is the first. */
+  readonly behind?: readonly number[];
 }
 
-interface Decision {
-  readonly verdict: Verdict;
-  readonly rule: number;
-}
+type Decision = Pick<PortEntry, 'verdict' | 'rule' | 'behind'>;
 
 /** Ports from `first` up to the next segment's. */
 interface Segment {
@@ -42,7 +43,7 @@ const LAST_PORT = 65_535;
 
 /**
  * Entries for one class and direction so that the longest match of protocol and port is the verdict: deny before
- * allow, then the first rule. Where no rule applies there is no entry, nor one with a shorter prefix.
+ * allow, allow before what only some requests may, then the first rule. Where no rule applies there is no entry, nor one with a shorter prefix.
  */
 export function resolvePorts(rules: readonly PortRule[]): PortEntry[] {
   const entries: PortEntry[] = [];
@@ -72,11 +73,24 @@ function decide(rules: readonly PortRule[], concerns: (rule: PortRule) => boolea
   let best: PortRule | undefined;
   for (const rule of rules) {
     if (!concerns(rule)) continue;
-    if (best === undefined || (rule.deny && !best.deny) || (rule.deny === best.deny && rule.rule < best.rule))
-      best = rule;
+    if (best === undefined || compare(rule, best) < 0) best = rule;
   }
   if (best === undefined) return undefined;
+  if (weight(best) === PROXY) {
+    const behind = rules.filter(concerns).map(({ rule }) => rule);
+    return { verdict: Verdict.VERDICT_PROXY, rule: best.rule, behind: [...new Set(behind)].sort((a, b) => a - b) };
+  }
   return { verdict: best.deny ? Verdict.VERDICT_DENY : Verdict.VERDICT_ALLOW, rule: best.rule };
+}
+
+const PROXY = 2;
+
+function weight({ deny, http }: PortRule): number {
+  return deny ? 0 : http === true ? PROXY : 1;
+}
+
+function compare(a: PortRule, b: PortRule): number {
+  return weight(a) - weight(b) || a.rule - b.rule;
 }
 
 /** Cuts 0 to 65535 where any rule begins or ends; neighbours with the same decision are one segment. */
@@ -102,7 +116,7 @@ function segmentsOf(rules: readonly PortRule[]): Segment[] {
 }
 
 function same(a: Decision | undefined, b: Decision | undefined): boolean {
-  return a?.verdict === b?.verdict && a?.rule === b?.rule;
+  return a?.verdict === b?.verdict && a?.rule === b?.rule && a?.behind?.join() === b?.behind?.join();
 }
 
 type Emit = (port: number, portBits: number, decision: Decision) => void;
@@ -118,9 +132,9 @@ function coverPrefix(
   const last = port + 2 ** (16 - bits) - 1;
   const inside = segments.filter((segment) => segment.first <= last && segment.last >= port);
   // Of two halves the one that needs no entry is taken for the rule.
-  const weight = (segment: Segment): number =>
+  const share = (segment: Segment): number =>
     width(segment, port, last) + (same(segment.decision, inherited) ? 0.5 : 0);
-  const widest = inside.reduce((a, b) => (weight(a) >= weight(b) ? a : b));
+  const widest = inside.reduce((a, b) => (share(a) >= share(b) ? a : b));
   // A prefix with a gap in it gets no entry of its own: nothing could take that back for the gap.
   const gap = inside.some(({ decision }) => decision === undefined);
   const decision = gap ? undefined : widest.decision;

@@ -2,11 +2,15 @@ import {
   Direction,
   type NodeResource,
   type PolicyEntry,
+  type PolicyListener,
   type PolicyRef,
   type PolicySet,
   type Rule,
+  Verdict,
 } from '@weft/node-api';
-import type { PodFact } from '../facts.ts';
+import { routeName } from '../envoy/names.ts';
+import type { RoutedRule } from '../envoy/routes.ts';
+import type { PodFact, PolicyDirection } from '../facts.ts';
 import { hash64 } from '../hash.ts';
 import { type ClassRecord, matchesBuiltIn } from '../identity/class-table.ts';
 import type { SelectorRecord } from '../identity/selector-table.ts';
@@ -38,12 +42,16 @@ interface PortMeaning {
 
 interface CompiledSet {
   readonly rules: readonly CompiledRule[];
+  /** Of `rules`: what stays the same when the text of a rule changes. */
+  readonly names: readonly string[];
   /** As agents get them, in the same order. */
   readonly shown: Rule[];
   readonly ingressDefaultDeny: PolicyRef[];
   readonly egressDefaultDeny: PolicyRef[];
   readonly selectors: ReadonlySet<SelectorRecord>;
   readonly cidrs: ReadonlySet<CidrRecord>;
+  /** Those that `entries` name. */
+  readonly listeners: Map<bigint, PolicyListener>;
   /** The same on every node. */
   readonly entries: Map<ClassRecord, ClassEntries>;
   /** At this size classes that no node has any more are dropped. (A WeakMap makes each garbage collection slow.) */
@@ -145,10 +153,28 @@ export function setResource(set: SetRecord, classes: readonly ClassRecord[]): No
         rules: compiled.shown,
         ingressDefaultDeny: compiled.ingressDefaultDeny,
         egressDefaultDeny: compiled.egressDefaultDeny,
-        listeners: [],
+        listeners: listenersOf(compiled, entries),
       },
     },
   };
+}
+
+function listenersOf({ listeners }: CompiledSet, entries: readonly PolicyEntry[]): PolicyListener[] {
+  if (listeners.size === 0) return [];
+  const ids = new Set(
+    entries.flatMap(({ verdict, listener }) => (verdict === Verdict.VERDICT_PROXY ? [listener] : [])),
+  );
+  return [...ids].sort((a, b) => (a < b ? -1 : 1)).flatMap((id) => listeners.get(id) ?? []);
+}
+
+/** What a listener of the set enforces, in the same order in every set that has it. */
+export function routedRules({ compiled }: SetRecord, { rules }: PolicyListener): RoutedRule[] {
+  return rules.flatMap((index) => {
+    const source = compiled.rules[index]?.source;
+    const ref = compiled.shown[index]?.policy;
+    if (source === undefined || ref === undefined) return [];
+    return [{ name: routeName(ref, source.direction, source.index), http: source.http ?? [] }];
+  });
 }
 
 /** By content: equal content gives equal objects only within one compilation. */
@@ -171,13 +197,14 @@ function sameEntry(a: PolicyEntry, b: PolicyEntry | undefined): boolean {
     a.portBits === b.portBits &&
     a.verdict === b.verdict &&
     a.rule === b.rule &&
+    a.listener === b.listener &&
     a.direction === b.direction
   );
 }
 
-function show({ rules, ingressDefaultDeny, egressDefaultDeny }: PolicySet): string {
+function show({ rules, ingressDefaultDeny, egressDefaultDeny, listeners }: PolicySet): string {
   const writable = (_: string, value: unknown) => (typeof value === 'bigint' ? String(value) : value);
-  return JSON.stringify([rules, ingressDefaultDeny, egressDefaultDeny], writable);
+  return JSON.stringify([rules, ingressDefaultDeny, egressDefaultDeny, listeners], writable);
 }
 
 function entriesFor({ compiled, ports }: SetRecord, record: ClassRecord): ClassEntries {
@@ -198,21 +225,33 @@ function entriesFor({ compiled, ports }: SetRecord, record: ClassRecord): ClassE
 const NO_ENTRIES: PolicyEntry[] = [];
 
 function directionEntries(
-  { rules }: CompiledSet,
+  compiled: CompiledSet,
   meanings: readonly PortMeaning[],
   record: ClassRecord,
-  direction: 'ingress' | 'egress',
+  direction: PolicyDirection,
 ): PolicyEntry[] {
   const ports: PortRule[] = [];
   let index = 0;
-  for (const rule of rules) {
+  for (const rule of compiled.rules) {
     if (rule.source.direction === direction && matchesRule(rule, record))
       ports.push(...rulePorts(meanings, rule, index));
     index++;
   }
   if (ports.length === 0) return NO_ENTRIES;
   const shared = { direction: DIRECTIONS[direction], class: record.id };
-  return resolvePorts(ports).map((entry) => ({ ...shared, ...entry, listener: 0n }));
+  return resolvePorts(ports).map(({ behind, ...entry }) => ({
+    ...shared,
+    ...entry,
+    listener: behind === undefined ? 0n : listenerFor(compiled, direction, behind),
+  }));
+}
+
+/** The id derives from the names of the rules, not from their text: to change that is to change routes only. */
+function listenerFor({ names, listeners }: CompiledSet, direction: PolicyDirection, rules: readonly number[]): bigint {
+  const sorted = rules.map((index) => names[index] ?? '').sort();
+  const id = hash64([`listener ${direction}`, ...sorted].join('\n'));
+  if (!listeners.has(id)) listeners.set(id, { id, rules: [...rules] });
+  return id;
 }
 
 function matchesRule(rule: CompiledRule, record: ClassRecord): boolean {
@@ -224,18 +263,29 @@ function matchesRule(rule: CompiledRule, record: ClassRecord): boolean {
 }
 
 function rulePorts(meanings: readonly PortMeaning[], { source }: CompiledRule, rule: number): PortRule[] {
-  return source.ports.flatMap((port): PortRule[] => {
-    if (!('portName' in port)) return [{ ...port, deny: source.deny, rule }];
+  const http = source.http !== undefined;
+  const shared = { deny: source.deny, rule, ...(http ? { http } : {}) };
+  const ports = source.ports.flatMap((port): PortRule[] => {
+    if (!('portName' in port)) {
+      return [
+        {
+          protocol: http && port.protocol === 'ANY' ? 'TCP' : port.protocol,
+          first: port.first,
+          last: port.last,
+          ...shared,
+        },
+      ];
+    }
     return meanings
       .filter(({ name, protocol }) => name === port.portName && (port.protocol === 'ANY' || port.protocol === protocol))
       .map((meaning) => ({
         protocol: meaning.protocol === 'UDP' || meaning.protocol === 'SCTP' ? meaning.protocol : 'TCP',
         first: meaning.port,
         last: meaning.port,
-        deny: source.deny,
-        rule,
+        ...shared,
       }));
   });
+  return http ? ports.filter(({ protocol }) => protocol === 'TCP') : ports;
 }
 
 function portMeanings(pod: PodFact, parts: readonly CompiledPart[]): PortMeaning[] {
@@ -245,33 +295,39 @@ function portMeanings(pod: PodFact, parts: readonly CompiledPart[]): PortMeaning
   return [...unique.keys()].sort().flatMap((key) => unique.get(key) ?? []);
 }
 
-function enforced(parts: readonly CompiledPart[], direction: 'ingress' | 'egress'): boolean {
+function enforced(parts: readonly CompiledPart[], direction: PolicyDirection): boolean {
   return parts.some(({ defaultDeny }) => defaultDeny.includes(direction));
 }
 
 function compile(parts: readonly CompiledPart[]): CompiledSet {
   const rules = parts.flatMap((part) => [...part.rules].sort(compareRules).map((rule) => ({ part, rule })));
-  const denying = (direction: 'ingress' | 'egress'): PolicyRef[] => {
+  const denying = (direction: PolicyDirection): PolicyRef[] => {
     const policies = parts.filter(({ defaultDeny }) => defaultDeny.includes(direction)).map(({ policy }) => policy);
     return [...new Set(policies)].map(({ ref }) => ref);
   };
   return {
     rules: rules.map(({ rule }) => rule),
+    names: rules.map(({ part, rule }) => nameOf(part, rule)),
     shown: rules.map(({ part, rule: { source } }) => ({
       policy: part.policy.ref,
       direction: DIRECTIONS[source.direction],
       index: source.index,
       deny: source.deny,
       reason: source.reason,
-      http: [],
+      http: (source.http ?? []).map((match) => ({ ...match, headers: [...match.headers] })),
     })),
     ingressDefaultDeny: denying('ingress'),
     egressDefaultDeny: denying('egress'),
     selectors: new Set(rules.flatMap(({ rule }) => rule.selectors)),
     cidrs: new Set(rules.flatMap(({ rule }) => rule.cidrs)),
+    listeners: new Map(),
     entries: new Map(),
     pruneAt: 64,
   };
+}
+
+function nameOf({ id }: CompiledPart, { source }: CompiledRule): string {
+  return `${id} ${source.direction}[${source.index}] toPorts[${source.toPorts ?? 0}]`;
 }
 
 /** Ingress, then egress; denials first; then as written. */

@@ -34,11 +34,27 @@ function directed(policy: PolicyFact, direction: PolicyDirection): readonly Poli
   return rules[direction];
 }
 
+/** Indexes of HTTP rules of `policy` whose connections a rule of `by` allows whatever is asked on them. */
+export function unaskedRules(policy: PolicyFact, by: PolicyFact, direction: PolicyDirection): number[] {
+  const wide = directed(by, direction).filter(({ deny, http }) => !deny && http === undefined);
+  if (wide.length === 0) return [];
+  const asking = directed(policy, direction).filter(({ http }) => http !== undefined);
+  const unasked = asking.filter((rule) => wide.some((other) => ruleWithin(rule, other)));
+  return [...new Set(unasked.map(({ index }) => index))].sort((a, b) => a - b);
+}
+
 function ruleWithin(inner: PolicyRule, outer: PolicyRule): boolean {
   return (
+    httpWithin(inner.http, outer.http) &&
     inner.peers.every((peer) => outer.peers.some((other) => peerWithin(peer, other))) &&
     inner.ports.every((port) => outer.ports.some((other) => portWithin(port, other)))
   );
+}
+
+function httpWithin(inner: PolicyRule['http'], outer: PolicyRule['http']): boolean {
+  if (outer === undefined) return true;
+  const allowed = new Set(outer.map((match) => JSON.stringify(match)));
+  return inner?.every((match) => allowed.has(JSON.stringify(match))) ?? false;
 }
 
 function peerWithin(inner: Peer, outer: Peer): boolean {

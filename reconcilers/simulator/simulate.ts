@@ -1,6 +1,6 @@
 /**
  * What the policies say, read naively from the facts: the second opinion on the compiler, with which it shares no
- * code but the reading of addresses.
+ * code but the reading of addresses and of requests.
  */
 import type {
   Fact,
@@ -11,6 +11,7 @@ import type {
   PolicyRule,
   TransportProtocol,
 } from '../facts.ts';
+import { type HttpRequest, matchesHttp } from '../http/match.ts';
 import { type Party, partyOf, peerMatches, subjectMatches, type World, worldOf } from './parties.ts';
 
 /** A pod as namespace/name, or any address. */
@@ -22,14 +23,21 @@ export interface Probe {
   /** Protocols without ports are decided by rules for all ports of all protocols. */
   readonly protocol: TransportProtocol | 'ICMP';
   readonly port: number;
+  /** On a connection that some rules allow for some requests only. */
+  readonly http?: HttpRequest;
 }
 
+/** `proxy`: it depends on the request, and the probe names none. */
+export type SimulatedVerdict = 'allow' | 'deny' | 'proxy';
+
 export interface Decision {
-  readonly verdict: 'allow' | 'deny';
-  /** undefined: no rule decided, but the default. */
+  readonly verdict: SimulatedVerdict;
+  /** undefined: no rule decided, but the default, or none of `asked` allows the request. `proxy`: the first of them. */
   readonly rule: DecidingRule | undefined;
   /** Keys of the policies whose selection of the pod denies what nothing allows; empty: not enforced. */
   readonly defaultDeny: readonly string[];
+  /** The rules of which one has to allow the request; empty: ports decided. */
+  readonly asked: readonly DecidingRule[];
 }
 
 export interface DecidingRule {
@@ -42,7 +50,7 @@ export interface DecidingRule {
 }
 
 export interface Simulation {
-  readonly verdict: 'allow' | 'deny';
+  readonly verdict: SimulatedVerdict;
   /** The rule that decided: the one that denies, else the server's, else the client's. */
   readonly rule: DecidingRule | undefined;
   /** undefined: the client is no pod, or of the host network. */
@@ -58,10 +66,13 @@ export function simulate(facts: Iterable<Fact>, probe: Probe): Simulation {
   const nodeToOwnPod = from.kind === 'node' && acting(to)?.node === from.node;
   // A node may always reach its own pods, as Kubernetes demands (kubelet's probes).
   const ingress = nodeToOwnPod ? undefined : decide(world, acting(to), 'ingress', from, probe);
-  const denied = [egress, ingress].find((decision) => decision?.verdict === 'deny');
+  const decisions = [egress, ingress].filter((decision) => decision !== undefined);
+  const last = (['deny', 'proxy'] as const)
+    .map((verdict) => decisions.find((decision) => decision.verdict === verdict))
+    .find((decision) => decision !== undefined);
   return {
-    verdict: denied === undefined ? 'allow' : 'deny',
-    rule: denied === undefined ? (ingress?.rule ?? egress?.rule) : denied.rule,
+    verdict: last === undefined ? 'allow' : last.verdict,
+    rule: last === undefined ? (ingress?.rule ?? egress?.rule) : last.rule,
     egress,
     ingress,
   };
@@ -73,11 +84,13 @@ export function decideFor(
   pod: string,
   direction: PolicyDirection,
   peer: Endpoint,
-  traffic: Pick<Probe, 'protocol' | 'port'>,
+  traffic: Traffic,
 ): Decision | undefined {
   const world = worldOf(facts);
   return decide(world, acting(partyOf(world, { pod })), direction, partyOf(world, peer), traffic);
 }
+
+type Traffic = Pick<Probe, 'protocol' | 'port' | 'http'>;
 
 function acting(party: Party): PodFact | undefined {
   return party.kind === 'pod' ? party.pod : undefined;
@@ -88,7 +101,7 @@ function decide(
   pod: PodFact | undefined,
   direction: PolicyDirection,
   peer: Party,
-  traffic: Pick<Probe, 'protocol' | 'port'>,
+  traffic: Traffic,
 ): Decision | undefined {
   if (pod === undefined) return undefined;
   const selecting = world.policies.flatMap((policy) =>
@@ -98,38 +111,44 @@ function decide(
   const defaultDeny = parts
     .filter(({ part }) => part.defaultDeny.includes(direction))
     .map(({ policy }) => keyOf(policy));
-  for (const deny of [true, false]) {
-    for (const { policy, part } of parts) {
-      const rule = firstRule(world, part, pod, direction, deny, peer, traffic);
-      if (rule === undefined) continue;
-      const { index, reason } = rule;
-      const deciding = { policy: keyOf(policy), direction, index, deny, reason };
-      return { verdict: deny ? 'deny' : 'allow', rule: deciding, defaultDeny: [...new Set(defaultDeny)] };
-    }
-  }
-  const verdict = defaultDeny.length > 0 ? 'deny' : 'allow';
-  return { verdict, rule: undefined, defaultDeny: [...new Set(defaultDeny)] };
+  const shared = { defaultDeny: [...new Set(defaultDeny)], asked: [] };
+  const found = parts.flatMap(({ policy, part }) =>
+    rulesFor(world, part, pod, direction, peer, traffic).map((rule) => ({ rule, shown: show(policy, rule) })),
+  );
+  const first = found.find(({ rule }) => rule.deny) ?? found.find(({ rule }) => rule.http === undefined);
+  if (first !== undefined) return { ...shared, verdict: first.rule.deny ? 'deny' : 'allow', rule: first.shown };
+  const asked = found.map(({ shown }) => shown);
+  if (found.length === 0) return { ...shared, verdict: defaultDeny.length > 0 ? 'deny' : 'allow', rule: undefined };
+  const { http } = traffic;
+  if (http === undefined) return { ...shared, verdict: 'proxy', rule: asked[0], asked };
+  const allowing = found.find(({ rule }) => rule.http?.some((match) => matchesHttp(match, http)));
+  return { ...shared, verdict: allowing === undefined ? 'deny' : 'allow', rule: allowing?.shown, asked };
 }
 
-function firstRule(
+function show(policy: PolicyFact, { direction, index, deny, reason }: PolicyRule): DecidingRule {
+  return { policy: keyOf(policy), direction, index, deny, reason };
+}
+
+/** Those that apply to the connection, as written. */
+function rulesFor(
   world: World,
   part: PolicyPart,
   pod: PodFact,
   direction: PolicyDirection,
-  deny: boolean,
   peer: Party,
-  traffic: Pick<Probe, 'protocol' | 'port'>,
-): PolicyRule | undefined {
+  traffic: Traffic,
+): PolicyRule[] {
   return part.rules
-    .filter((rule) => rule.direction === direction && rule.deny === deny)
+    .filter((rule) => rule.direction === direction)
     .sort((a, b) => a.index - b.index)
-    .find((rule) => {
+    .filter((rule) => {
       return rule.peers.some((entry) => peerMatches(world, entry, peer, pod)) && portsMatch(rule, pod, traffic);
     });
 }
 
 /** Port names are the selected pod's: the translator lets them through for ingress only. */
-function portsMatch(rule: PolicyRule, pod: PodFact, { protocol, port }: Pick<Probe, 'protocol' | 'port'>): boolean {
+function portsMatch(rule: PolicyRule, pod: PodFact, { protocol, port }: Traffic): boolean {
+  if (rule.http !== undefined && protocol !== 'TCP') return false;
   return rule.ports.some((match) => {
     if (protocol === 'ICMP')
       return match.protocol === 'ANY' && 'first' in match && match.first === 0 && match.last === 65_535;

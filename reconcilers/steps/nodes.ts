@@ -2,7 +2,7 @@ import type { NodeResource } from '@weft/node-api';
 import { plainClasses } from '../identity/class-table.ts';
 import type { ParsedCidr } from '../net/address.ts';
 import { addressName } from '../nodes/address-name.ts';
-import { placeOwnAddresses, placeRanges, placeSets } from '../nodes/node-view.ts';
+import { placeEnvoy, placeOwnAddresses, placeRanges, placeSets } from '../nodes/node-view.ts';
 import { addressResource, nodeResource, sameResource } from '../nodes/resources.ts';
 import type { SetRecord } from '../policy/set-table.ts';
 import type { NodeRecord } from '../records.ts';
@@ -16,6 +16,7 @@ export function updateNodes(update: Update): void {
   for (const node of new Set([...update.movedSets.keys(), ...update.reclassified])) {
     placeSets(node, setsToPlace(update, node), update);
   }
+  for (const node of update.envoys) placeEnvoy(node, update.tables.listeners, update);
 }
 
 /** A class that came or went may change any set of the node. */

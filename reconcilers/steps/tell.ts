@@ -1,6 +1,7 @@
-import type { Problem } from '../facts.ts';
+import type { PolicyFact, Problem } from '../facts.ts';
 import type { PolicyState } from '../output.ts';
 import type { PolicyRecord } from '../policy/policy-table.ts';
+import { unaskedRules } from '../policy/subsume.ts';
 import type { NodeRecord } from '../records.ts';
 import type { Update } from '../state.ts';
 
@@ -48,7 +49,7 @@ function tell(update: Update, policy: PolicyRecord): void {
     ref: policy.ref,
     sets: policy.sets,
     pods: policy.pods,
-    problems: [...policy.fact.problems, ...selectsNothing(policy)],
+    problems: [...policy.fact.problems, ...selectsNothing(policy), ...contradictions(policy.fact)],
     ineffective: tables.ineffective.of(policy),
   };
   const told = JSON.stringify([
@@ -59,6 +60,26 @@ function tell(update: Update, policy: PolicyRecord): void {
   if (told === policy.told) return;
   policy.told = told;
   output.policies.set(policy.key, state);
+}
+
+const contradictionsOf = new WeakMap<PolicyFact, readonly Problem[]>();
+
+/** HTTP rules of a policy that other rules of its own leave without effect. */
+function contradictions(fact: PolicyFact): readonly Problem[] {
+  const known = contradictionsOf.get(fact);
+  if (known !== undefined) return known;
+  const found = fact.parts.flatMap((part) =>
+    (['ingress', 'egress'] as const).flatMap((direction) => {
+      const alone = { ...fact, parts: [part] };
+      return unaskedRules(alone, alone, direction).map((index): Problem => {
+        const message =
+          'Another rule of the policy allows all requests on these connections; the HTTP rules have no effect.';
+        return { severity: 'warning', field: `${direction}[${index}]`, message };
+      });
+    }),
+  );
+  contradictionsOf.set(fact, found);
+  return found;
 }
 
 function selectsNothing({ pods, ref, parts }: PolicyRecord): Problem[] {

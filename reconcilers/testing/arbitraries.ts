@@ -5,6 +5,8 @@ import {
   type EndpointsFact,
   everyPort,
   type Fact,
+  type HeaderMatch,
+  type HttpMatch,
   type MeshServiceFact,
   type NamespaceFact,
   type NodeFact,
@@ -18,6 +20,7 @@ import {
   type Selector,
   type ServiceFact,
 } from '../facts.ts';
+import type { HttpRequest } from '../http/match.ts';
 import { type Address, type Cidr, parseAddress, parseCidr } from '../net/address.ts';
 
 const NAMESPACES = ['shop', 'bank', 'kube-system'];
@@ -105,6 +108,7 @@ const anyPod = fc.record<PodFact>({
   terminated: fc.constantFrom(false, false, false, true),
   deleting: fc.constantFrom(false, false, true),
   created: fc.constantFrom('', '2026-01-01T00:00:00Z'),
+  proxy: fc.constantFrom(false, false, true),
   ports: fc.subarray([
     { name: 'http', protocol: 'TCP' as const, port: 80 },
     { name: 'dns', protocol: 'UDP' as const, port: 53 },
@@ -157,15 +161,41 @@ export const portMatch: fc.Arbitrary<PortMatch> = fc.oneof(
   fc.constantFrom<PortMatch>({ protocol: 'TCP', portName: 'http' }, { protocol: 'ANY', portName: 'dns' }),
 );
 
+const httpMatch: fc.Arbitrary<HttpMatch> = fc.record({
+  method: fc.constantFrom('', 'GET', 'GET|POST'),
+  path: fc.constantFrom('', '/a', '/a.*', '/[0-9]+'),
+  host: fc.constantFrom('', '', 'shop\\.example'),
+  headers: fc.array(
+    fc.oneof(
+      fc.constantFrom<HeaderMatch>(
+        { name: 'x-there', mismatch: '' },
+        { name: 'x-token', value: 'a', mismatch: '' },
+        { name: 'x-token', value: 'b', mismatch: 'ADD' },
+        { name: 'x-log', value: '1', mismatch: 'LOG' },
+        { name: 'x-gone', value: '1', mismatch: 'DELETE' },
+      ),
+    ),
+    { maxLength: 2 },
+  ),
+});
+
+export const REQUESTS: readonly HttpRequest[] = [
+  { method: 'GET', path: '/a', host: 'x', headers: { 'x-there': '', 'x-token': 'a' } },
+  { method: 'POST', path: '/a/b?c', host: 'shop.example', headers: { 'x-token': 'b', 'x-gone': '1' } },
+  { method: 'DELETE', path: '/7', host: 'x', headers: { 'x-log': '1' } },
+];
+
 const rule = fc
-  .record<PolicyRule>({
+  .record({
     direction: fc.constantFrom('ingress' as const, 'egress' as const),
     deny: fc.constantFrom(false, false, true),
     index: fc.constant(0),
     peers: fc.array(peer, { maxLength: 2 }),
     ports: fc.oneof(fc.constant(everyPort), fc.array(portMatch, { minLength: 1, maxLength: 2 })),
     reason: fc.constant(''),
+    http: fc.oneof(fc.constant([]), fc.array(httpMatch, { minLength: 1, maxLength: 2 })),
   })
+  .map(({ http, ...value }): PolicyRule => (http.length === 0 || value.deny ? value : { ...value, http }))
   .map((value) =>
     value.direction === 'ingress' ? value : { ...value, ports: value.ports.filter((port) => 'first' in port) },
   );
@@ -176,7 +206,13 @@ const part = fc
     defaultDeny: fc.subarray(['ingress' as const, 'egress' as const]),
     rules: fc.array(rule, { maxLength: 3 }),
   })
-  .map((value) => ({ ...value, rules: value.rules.map((one, index) => ({ ...one, index })) }));
+  .map((value) => ({ ...value, rules: value.rules.map(numbered) }));
+
+/** Two of them are of one rule as it was written. */
+function numbered(rule: PolicyRule, position: number): PolicyRule {
+  const index = position >> 1;
+  return rule.http === undefined ? { ...rule, index } : { ...rule, index, toPorts: position & 1 };
+}
 
 const policy: fc.Arbitrary<PolicyFact> = fc
   .tuple(

@@ -1,5 +1,8 @@
 /** What agents would hold: the sum of outputs, and how the datapath reads it. */
+import { RouteConfiguration } from '@envoyproxy/xds-protos/envoy/config/route/v3/route.ts';
+import type { HeaderMatcher, Route } from '@envoyproxy/xds-protos/envoy/config/route/v3/route_components.ts';
 import { Direction, NodeResource, Verdict } from '@weft/node-api';
+import type { HttpRequest } from '../http/match.ts';
 import { addressBytes } from '../net/address.ts';
 import type { Output, PolicyState, ResourceChanges } from '../output.ts';
 
@@ -75,9 +78,11 @@ function samePrefix(a: Buffer, b: Buffer, length: number): boolean {
 }
 
 export interface Evaluation {
-  readonly verdict: 'allow' | 'deny';
+  /** `proxy`: Envoy decides, behind `listener`. */
+  readonly verdict: 'allow' | 'deny' | 'proxy';
   /** As `key index deny`, or undefined. */
   readonly rule: { readonly policy: string; readonly index: number; readonly deny: boolean } | undefined;
+  readonly listener?: bigint;
 }
 
 /** The verdict of a policy set by longest prefix match on protocol and port, as weft_policy gives it. */
@@ -108,8 +113,56 @@ export function evaluate(
   const ref = rule?.policy;
   if (rule === undefined || ref === undefined) throw new Error('an entry points at no rule');
   const policy = [ref.kind, ref.namespace, ref.name].filter((part) => part !== '').join('/');
-  return {
-    verdict: entry.verdict === Verdict.VERDICT_ALLOW ? 'allow' : 'deny',
-    rule: { policy, index: rule.index, deny: rule.deny },
-  };
+  const shown = { policy, index: rule.index, deny: rule.deny };
+  if (entry.verdict === Verdict.VERDICT_PROXY) return { verdict: 'proxy', rule: shown, listener: entry.listener };
+  return { verdict: entry.verdict === Verdict.VERDICT_ALLOW ? 'allow' : 'deny', rule: shown };
+}
+
+export function routesIn(configuration: Uint8Array): Route[] {
+  return RouteConfiguration.decode(configuration).virtualHosts.flatMap(({ routes }) => routes);
+}
+
+/** As `Kind/namespace/name#ingress[0]`. */
+export function rulesBehind(held: ReadonlyMap<string, NodeResource>, set: bigint, listener: bigint): string[] {
+  const found = held.get(`policyset/${set.toString(16).padStart(16, '0')}`)?.resource;
+  if (found?.$case !== 'policySet') throw new Error(`the policy set ${set} is not there`);
+  const { listeners, rules } = found.value;
+  const behind = listeners.find(({ id }) => id === listener)?.rules ?? [];
+  return behind.map((index) => {
+    const rule = rules[index];
+    if (rule?.policy === undefined) throw new Error('a listener points at no rule');
+    const { kind, namespace, name } = rule.policy;
+    const direction = rule.direction === Direction.DIRECTION_INGRESS ? 'ingress' : 'egress';
+    return `${[kind, namespace, name].filter((part) => part !== '').join('/')}#${direction}[${rule.index}]`;
+  });
+}
+
+/** The name of the route that Envoy takes for a request. */
+export function routeOf(
+  held: ReadonlyMap<string, NodeResource>,
+  listener: bigint,
+  request: HttpRequest,
+): string | undefined {
+  const { method, path, host } = request;
+  const headers = new Map(Object.entries({ ...request.headers, ':method': method, ':path': path, ':authority': host }));
+  const name = `l7/${listener.toString(16).padStart(16, '0')}`;
+  for (const kind of ['listener', 'route']) {
+    if (!held.has(`envoy/${kind}/${name}`)) throw new Error(`the ${kind} ${name} is not there`);
+  }
+  const resource = held.get(`envoy/route/${name}`)?.resource;
+  const routes = resource?.$case === 'envoy' ? routesIn(resource.value.value) : [];
+  const route = routes.find(({ match }) => match?.headers.every((matcher) => matchesHeader(matcher, headers)));
+  const to = route?.action?.$case === 'route' ? route.action.value.clusterSpecifier : undefined;
+  if (to?.$case === 'cluster' && !held.has(`envoy/cluster/${to.value}`)) throw new Error(`no cluster ${to.value}`);
+  return route?.name;
+}
+
+/** JavaScript's regular expressions, so that this is a second opinion. */
+function matchesHeader(matcher: HeaderMatcher, headers: ReadonlyMap<string, string>): boolean {
+  const value = headers.get(matcher.name);
+  if (matcher.headerMatchSpecifier?.$case !== 'stringMatch') return value !== undefined;
+  const pattern = matcher.headerMatchSpecifier.value.matchPattern;
+  if (value === undefined || pattern === undefined) return false;
+  if (pattern.$case === 'safeRegex') return new RegExp(`^(?:${pattern.value.regex})$`, 'u').test(value);
+  return pattern.$case === 'contains' ? value.includes(pattern.value) : value === pattern.value;
 }

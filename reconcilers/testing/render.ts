@@ -1,16 +1,20 @@
 /** Resources as a person reads them. */
+
+import type { Route } from '@envoyproxy/xds-protos/envoy/config/route/v3/route_components.ts';
 import {
   AddressKind,
   Algorithm,
   Direction,
+  type EnvoyResource,
   type NodeResource,
   type PolicyEntry,
+  type PolicyListener,
   type PolicyRef,
   Protocol,
   Verdict,
 } from '@weft/node-api';
 import { formatAddress } from '../net/address.ts';
-import type { Held } from './held.ts';
+import { type Held, routesIn } from './held.ts';
 
 export function render(held: Held): object {
   return {
@@ -41,7 +45,8 @@ function renderOne(resource: NodeResource['resource']): unknown {
       return `class ${hex(resource.value.class)} ${nameOf(AddressKind, resource.value.kind, 'ADDRESS_KIND_')}`;
     case 'endpoint': {
       const { namespace, name, serviceAccount, policySet, class: record } = resource.value;
-      return `${namespace}/${name} as ${serviceAccount}, set ${hex(policySet)}, class ${hex(record)}`;
+      const proxy = resource.value.proxy ? ', proxy' : '';
+      return `${namespace}/${name} as ${serviceAccount}, set ${hex(policySet)}, class ${hex(record)}${proxy}`;
     }
     case 'node': {
       const cidrs = resource.value.podCidrs.map(({ address, length }) => `${formatAddress(address)}/${length}`);
@@ -51,10 +56,11 @@ function renderOne(resource: NodeResource['resource']): unknown {
       return {
         entries: resource.value.entries.map(showEntry),
         rules: resource.value.rules.map((rule, n) =>
-          `${n}: ${rule.policy === undefined ? '' : showRef(rule.policy)} ${nameOf(Direction, rule.direction, 'DIRECTION_')}${rule.deny ? ' deny' : ''} ${rule.index} ${rule.reason}`.trim(),
+          `${n}: ${rule.policy === undefined ? '' : showRef(rule.policy)} ${nameOf(Direction, rule.direction, 'DIRECTION_')}${rule.deny ? ' deny' : ''} ${rule.index} ${rule.reason}${rule.http.length > 0 ? ` http ${JSON.stringify(rule.http)}` : ''}`.trim(),
         ),
         ingressDefaultDeny: resource.value.ingressDefaultDeny.map(showRef),
         egressDefaultDeny: resource.value.egressDefaultDeny.map(showRef),
+        ...showListeners(resource.value.listeners),
       };
     case 'service': {
       const { clusterIps, externalIps, ports, algorithm, ...rest } = resource.value;
@@ -71,16 +77,55 @@ function renderOne(resource: NodeResource['resource']): unknown {
         })),
       };
     }
+    case 'envoy':
+      return renderEnvoy(resource.value);
     default:
       return undefined;
   }
+}
+
+/** Routes as they are; of the others, which do not depend on policies, a hash that shows a change. */
+function renderEnvoy({ typeUrl, name, value, listener }: EnvoyResource): unknown {
+  const routes = typeUrl.endsWith('.RouteConfiguration');
+  return {
+    name,
+    type: typeUrl.replace('type.googleapis.com/envoy.config.', ''),
+    ...(listener === 0n ? {} : { listener: hex(listener) }),
+    ...(routes ? { routes: routesIn(value).map(showRoute) } : { bytes: value.length }),
+  };
+}
+
+function showRoute({ name, match, action, requestHeadersToAdd, requestHeadersToRemove }: Route): string {
+  const conditions = (match?.headers ?? []).map(({ name: header, headerMatchSpecifier: by }) => {
+    if (by?.$case !== 'stringMatch') return `${header} is there`;
+    const pattern = by.value.matchPattern;
+    return pattern?.$case === 'safeRegex'
+      ? `${header} ~ ${pattern.value.regex}`
+      : `${header} ${pattern?.$case === 'contains' ? 'contains' : '='} ${pattern?.value}`;
+  });
+  const added = requestHeadersToAdd.map(
+    ({ header, appendAction }) => `set(${appendAction}) ${header?.key}=${header?.value}`,
+  );
+  const removed = requestHeadersToRemove.map((header) => `remove ${header}`);
+  const to =
+    action?.$case === 'route' && action.value.clusterSpecifier?.$case === 'cluster'
+      ? action.value.clusterSpecifier.value
+      : action?.$case === 'directResponse' && String(action.value.status);
+  const when = match?.pathSpecifier?.$case === 'connectMatcher' ? ['CONNECT'] : conditions;
+  return [`${name}: ${when.join(' and ') || 'any'} → ${to}`, ...added, ...removed].join(', ');
+}
+
+function showListeners(listeners: readonly PolicyListener[]): object {
+  return listeners.length === 0
+    ? {}
+    : { listeners: listeners.map(({ id, rules }) => `${hex(id)}: rules ${rules.join(' ')}`) };
 }
 
 function showEntry(entry: PolicyEntry): string {
   const port = entry.portBits === 0 ? '*' : entry.portBits === 16 ? `${entry.port}` : `${entry.port}/${entry.portBits}`;
   const traffic = `${nameOf(Protocol, entry.protocol, 'PROTOCOL_')} ${port}`;
   const verdict = nameOf(Verdict, entry.verdict, 'VERDICT_');
-  return `${nameOf(Direction, entry.direction, 'DIRECTION_')} class ${hex(entry.class)} ${traffic} ${verdict} rule ${entry.rule}`;
+  return `${nameOf(Direction, entry.direction, 'DIRECTION_')} class ${hex(entry.class)} ${traffic} ${verdict} rule ${entry.rule}${entry.listener === 0n ? '' : ` listener ${hex(entry.listener)}`}`;
 }
 
 function showRef({ kind, namespace, name, generation }: PolicyRef): string {

@@ -70,7 +70,15 @@ function specPart(spec: unknown, field: string, namespace: string, problems: Pro
     return [{ subject, defaultDeny: DIRECTIONS, rules: DIRECTIONS.map((d) => denyAll(d, 0, reason)) }];
   }
   const rules = DIRECTIONS.flatMap((d) => directionRules(spec, field, d, namespace, problems));
-  return [{ subject, defaultDeny: defaultDeny(spec, field, problems), rules }];
+  const denied = defaultDeny(spec, field, problems);
+  for (const direction of DIRECTIONS) {
+    if (denied.includes(direction) || !rules.some((rule) => rule.direction === direction && rule.http)) continue;
+    problems.warning(
+      `${field}.enableDefaultDeny.${direction}`,
+      'Connections that no rule names are allowed; of those that HTTP rules name, other requests are refused nevertheless.',
+    );
+  }
+  return [{ subject, defaultDeny: denied, rules }];
 }
 
 /** Why nothing that the spec allows may be trusted. */

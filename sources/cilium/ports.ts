@@ -1,35 +1,82 @@
-import { everyPort, type PolicyDirection, type PortMatch } from '../../reconcilers/facts.ts';
+import { everyPort, type HttpMatch, type PolicyDirection, type PortMatch } from '../../reconcilers/facts.ts';
 import { namedPort } from '../networking/port.ts';
 import { get, isPort, isRecord, type Problems, quote, unknownFields } from '../parse.ts';
+import { httpMatches } from './http.ts';
 
 type Protocol = PortMatch['protocol'];
 
-const LAYER7 = 'Rules for layer 7 (http, kafka, dns) are not supported yet and fail closed.';
+/** Entries of `toPorts` that ask the same of requests. */
+export interface PortGroup {
+  /** Of the first of them. */
+  readonly index: number;
+  readonly ports: readonly PortMatch[];
+  readonly http: readonly HttpMatch[] | undefined;
+}
 
-/** `toPorts`; the result is empty, with a problem, where any of it is not understood. */
+/**
+ * `toPorts`, what asks nothing of requests as one group; the result has no ports, with a problem, where any of it is
+ * not understood.
+ */
 export function toPorts(
   value: unknown,
   field: string,
   direction: PolicyDirection,
+  deny: boolean,
   problems: Problems,
-): readonly PortMatch[] {
-  if (value === undefined || (Array.isArray(value) && value.length === 0)) return everyPort;
+): readonly PortGroup[] {
+  if (value === undefined || (Array.isArray(value) && value.length === 0)) return [plain(0, everyPort)];
   if (!Array.isArray(value)) {
     problems.error(field, `A list of port rules is expected, but this is ${quote(value)}.`);
-    return [];
+    return [plain(0, [])];
   }
-  return value.flatMap((entry, index) => portRule(entry, `${field}[${index}]`, direction, problems));
+  const groups = value.map((entry, index): PortGroup => {
+    const where = `${field}[${index}]`;
+    const http = httpOf(get(entry, 'rules'), `${where}.rules`, deny, problems);
+    return { index, http, ports: portRule(entry, where, direction, http !== undefined, problems) };
+  });
+  const without = groups.filter(({ http }) => http === undefined);
+  const first = without[0];
+  if (first === undefined) return groups;
+  const merged = plain(
+    first.index,
+    without.flatMap(({ ports }) => ports),
+  );
+  return groups.flatMap((group) => (group === first ? [merged] : group.http === undefined ? [] : [group]));
 }
 
-function portRule(value: unknown, field: string, direction: PolicyDirection, problems: Problems): PortMatch[] {
+function plain(index: number, ports: readonly PortMatch[]): PortGroup {
+  return { index, ports, http: undefined };
+}
+
+/** `rules`. As Cilium's L7Rules.IsEmpty: an object without any list in it asks nothing. */
+function httpOf(rules: unknown, field: string, deny: boolean, problems: Problems): PortGroup['http'] {
+  if (rules === undefined) return undefined;
+  if (!isRecord(rules)) {
+    problems.error(field, `Rules for requests are an object, but this is ${quote(rules)}.`);
+    return undefined;
+  }
+  for (const name of unknownFields(rules, ['http'])) {
+    problems.error(`${field}.${name}`, `Of rules for layer 7 only http is supported, not ${quote(name)}.`);
+  }
+  const http = get(rules, 'http');
+  if (http === undefined) return undefined;
+  if (!deny) return httpMatches(http, `${field}.http`, problems);
+  problems.error(`${field}.http`, 'A rule that denies knows ports only; allow the other requests instead.');
+  return undefined;
+}
+
+function portRule(
+  value: unknown,
+  field: string,
+  direction: PolicyDirection,
+  http: boolean,
+  problems: Problems,
+): PortMatch[] {
   if (!isRecord(value)) {
     problems.error(field, `A port rule is an object, but this is ${quote(value)}.`);
     return [];
   }
   const before = problems.list.length;
-  if (!emptyRules(get(value, 'rules'))) {
-    problems.error(`${field}.rules`, LAYER7);
-  }
   for (const name of unknownFields(value, ['ports', 'rules'])) {
     problems.error(`${field}.${name}`, `The field ${quote(name)} is not supported in a port rule.`);
   }
@@ -38,13 +85,24 @@ function portRule(value: unknown, field: string, direction: PolicyDirection, pro
     problems.error(`${field}.ports`, 'A port rule lists at least one port; "0" means all of them.');
     return [];
   }
-  const parsed = ports.flatMap((port, index) => portProtocol(port, `${field}.ports[${index}]`, direction, problems));
+  const parsed = ports.flatMap((port, index) => {
+    const where = `${field}.ports[${index}]`;
+    const found = portProtocol(port, where, direction, problems);
+    return http ? forHttp(found, where, problems) : found;
+  });
   return problems.list.length > before ? [] : parsed;
 }
 
-/** As Cilium's L7Rules.IsEmpty: an object without any list in it. */
-function emptyRules(rules: unknown): boolean {
-  return rules === undefined || (isRecord(rules) && unknownFields(rules, []).length === 0);
+/** HTTP is read on TCP; ANY means that here. All ports are refused, as by Cilium: most of them speak something else. */
+function forHttp(matches: readonly PortMatch[], field: string, problems: Problems): PortMatch[] {
+  if (matches.some((match) => 'first' in match && match.first === 0)) {
+    problems.error(`${field}.port`, 'HTTP rules need the port of an HTTP server; "0" means all ports.');
+    return [];
+  }
+  const other = matches.find(({ protocol }) => protocol !== 'TCP' && protocol !== 'ANY');
+  if (other === undefined) return matches.map((match) => ({ ...match, protocol: 'TCP' }));
+  problems.error(`${field}.protocol`, `HTTP rules need the protocol TCP, but this is ${other.protocol}.`);
+  return [];
 }
 
 function portProtocol(value: unknown, field: string, direction: PolicyDirection, problems: Problems): PortMatch[] {

@@ -39,13 +39,13 @@ function oneRule(
   namespace: string,
   problems: Problems,
 ): PolicyRule[] {
-  const found = new Problems();
+  const found = new Problems(problems.work);
   const parsed = parseRule(rule, direction, deny, index, field, namespace, found);
   const consequence = deny || restricts(rule, direction) ? 'so the rule denies all.' : 'so the rule allows nothing.';
   for (const problem of found.list)
     problems.error(problem.field, `${problem.message.replace(/\.$/, '')}, ${consequence}`);
   const first = found.list[0];
-  if (first === undefined) return [parsed];
+  if (first === undefined) return parsed;
   return deny || restricts(rule, direction) ? [denyAll(direction, index, `${first.field} is not supported`)] : [];
 }
 
@@ -67,10 +67,10 @@ function parseRule(
   field: string,
   namespace: string,
   problems: Problems,
-): PolicyRule {
+): PolicyRule[] {
   if (!isRecord(rule)) {
     problems.error(field, `A rule is an object, but this is ${quote(rule)}.`);
-    return { direction, deny, index, peers: [], ports: [], reason: '' };
+    return [];
   }
   const harmless = restricts(rule, direction) ? [] : [requires(direction)];
   for (const name of unknownFields(rule, [...peerFields(direction), 'toPorts', ...harmless])) {
@@ -78,12 +78,14 @@ function parseRule(
   }
   const ports = get(rule, 'toPorts');
   const hasPorts = ports !== undefined && !(Array.isArray(ports) && ports.length === 0);
-  return {
+  const peers = rulePeers(rule, direction, field, namespace, hasPorts, problems);
+  return toPorts(ports, `${field}.toPorts`, direction, deny, problems).map(({ index: entry, ports: those, http }) => ({
     direction,
     deny,
     index,
-    peers: rulePeers(rule, direction, field, namespace, hasPorts, problems),
-    ports: toPorts(ports, `${field}.toPorts`, direction, problems),
+    peers,
+    ports: those,
     reason: '',
-  };
+    ...(http === undefined ? {} : { toPorts: entry, http }),
+  }));
 }

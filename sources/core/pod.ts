@@ -1,3 +1,4 @@
+import { proxyPod } from '../../reconcilers/envoy/names.ts';
 import type { Fact, NamedPort } from '../../reconcilers/facts.ts';
 import { addresses, flag, get, isPort, labels, list, type Problems, text } from '../parse.ts';
 import { transportProtocol } from './protocol.ts';
@@ -11,6 +12,7 @@ export function podFacts(object: unknown, problems: Problems): Fact[] {
     return [];
   }
   const phase = text(get(object, 'status', 'phase'));
+  const serviceAccount = text(get(object, 'spec', 'serviceAccountName')) || 'default';
   const terminated = phase === 'Succeeded' || phase === 'Failed';
   return [
     {
@@ -20,13 +22,14 @@ export function podFacts(object: unknown, problems: Problems): Fact[] {
       uid,
       node: text(get(object, 'spec', 'nodeName')),
       labels: labels(get(object, 'metadata', 'labels')),
-      serviceAccount: text(get(object, 'spec', 'serviceAccountName')) || 'default',
+      serviceAccount,
       addresses: terminated ? [] : podAddresses(object, problems),
       hostNetwork: flag(get(object, 'spec', 'hostNetwork')),
       terminated,
       deleting: get(object, 'metadata', 'deletionTimestamp') !== undefined,
       created: timestamp(get(object, 'metadata', 'creationTimestamp')),
       ports: namedPorts(object),
+      proxy: namespace === proxyPod.namespace && serviceAccount === proxyPod.serviceAccount,
     },
   ];
 }

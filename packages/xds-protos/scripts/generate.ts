@@ -22,7 +22,20 @@ export interface GenerateOptions {
 }
 
 /** What Envoy's types are generated from; everything that these import comes along. */
-const ENVOY_PROTOS = ['envoy/service/discovery/v3/ads.proto', 'envoy/service/discovery/v3/discovery.proto'];
+const ENVOY_PROTOS = [
+  'envoy/service/discovery/v3/ads.proto',
+  'envoy/service/discovery/v3/discovery.proto',
+  'envoy/config/listener/v3/listener.proto',
+  'envoy/config/route/v3/route.proto',
+  'envoy/config/cluster/v3/cluster.proto',
+  'envoy/extensions/filters/listener/original_dst/v3/original_dst.proto',
+  'envoy/extensions/filters/listener/original_src/v3/original_src.proto',
+  'envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto',
+  'envoy/extensions/filters/http/router/v3/router.proto',
+  'envoy/extensions/access_loggers/stream/v3/stream.proto',
+  'envoy/extensions/upstreams/http/v3/http_protocol_options.proto',
+  'envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case.proto',
+];
 
 /** Read by validators and documentation tools only: no generated code refers to these. */
 const ANNOTATIONS = /^(validate|udpa\/annotations|xds\/annotations|envoy\/annotations)\//;
