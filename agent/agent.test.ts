@@ -38,8 +38,8 @@ suite(`an agent on a node${reason === undefined ? '' : ` (skipped: ${reason})`}`
       sameTables: true,
       afterRestart: 'open',
       del: {},
-      podsLeft: 1,
-      links: 4,
+      podsLeft: 2,
+      links: 8,
     });
     expect(seen['frontend']).toMatchObject({
       ips: [{ address: '10.244.1.2/32' }, { address: 'fd00:10:244:1::2/128' }],
@@ -106,6 +106,21 @@ suite(`an agent on a node${reason === undefined ? '' : ` (skipped: ${reason})`}`
       },
     ]);
     expect(seen['badFilter']).toEqual([{ error: expect.stringContaining('write 403, 4xx or 500-504') }]);
+    const proxied = {
+      row: [{ ok: { table: 'proxy', slot: 3 } }],
+      policy: [{ ok: { set: '1234567890abcd11', verdict: 'proxy', proxyPort: expect.any(Number) } }],
+    };
+    expect(seen['proxied']).toMatchObject({
+      ...proxied,
+      status: {
+        wanted: true,
+        pods: [{ uid: 'uid-envoy', slot: 3, current: true, state: 'running', configuration: 'all' }],
+        listeners: [{ id: 'fedcba9876543210', state: 'ready' }],
+      },
+    });
+    expect(seen['proxyTold']).toEqual([{ run: false }, { run: true }]);
+    // Envoy does not serve while the agent is away, and the kernel goes on sending to it.
+    expect(seen['proxiedAfterRestart']).toMatchObject(proxied);
     expect(seen['reported']).toContainEqual({ name: 'policyset/1234567890abcd01', error: '' });
     expect(seen['agentDown']).toMatchObject({
       allowed: 'open',

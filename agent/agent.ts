@@ -7,6 +7,8 @@ import type { ClientBatch } from '@weft/xds';
 import * as addon from 'bpf-loader-napi';
 import { installCni } from './cni/install.ts';
 import { serveCni } from './cni/server.ts';
+import { ENVOY_GROUP, NodeEnvoy } from './envoy/envoy.ts';
+import { ListenerPorts } from './envoy/ports.ts';
 import type { Flags } from './flags.ts';
 import { FlowLog } from './flows/log.ts';
 import { serveRequests } from './flows/serve.ts';
@@ -40,6 +42,7 @@ interface Running {
   readonly datapath: addon.Datapath;
   readonly tables: NodeTables;
   readonly pods: Pods;
+  readonly envoy: NodeEnvoy;
   readonly underlay: string;
   readonly events: { stop(): void };
 }
@@ -54,6 +57,9 @@ export class Agent {
   readonly #log: Log;
   readonly #serial = new Serial();
   readonly #journal: Journal;
+  readonly #ports: ListenerPorts;
+  /** The agent does not know which ports Envoy's listeners had. */
+  readonly #portsForgotten: boolean;
   readonly #problems = new Map<string, string>();
   #complete: boolean;
   #running: Running | undefined;
@@ -61,6 +67,7 @@ export class Agent {
   #records: { stop(): void } | undefined;
   #timers: NodeJS.Timeout[] = [];
   #stopped = false;
+  #retrying = false;
 
   constructor(flags: Flags, log: Log) {
     this.#flags = flags;
@@ -72,6 +79,10 @@ export class Agent {
     this.registry = new Registry(join(flags.runDir, 'endpoints.json'), addon.constants.maxPods);
     const damage = this.registry.load();
     if (damage !== undefined) log(damage);
+    this.#ports = new ListenerPorts(join(flags.runDir, 'envoy-ports.json'), addon.constants.proxyListenerPorts);
+    const ports = this.#ports.load();
+    this.#portsForgotten = ports !== 'loaded';
+    if (ports === 'damaged') log(`${flags.runDir}/envoy-ports.json is damaged: Envoy's listeners get other ports`);
     this.flows = new FlowLog(
       flags.nodeName,
       (slot) => this.#podOfSlot(slot),
@@ -109,6 +120,7 @@ export class Agent {
       this.#timers.push(setInterval(run, ms));
     };
     every(RETRY_MS, () => this.#open());
+    every(RETRY_MS, () => this.#startEnvoy(this.#running?.envoy));
     every(30_000, () => this.#watchBudgets());
     if (this.#flags.repairMinutes > 0) every(this.#flags.repairMinutes * 60_000, () => this.#repair());
   }
@@ -120,6 +132,7 @@ export class Agent {
     this.#cni?.close();
     this.#records?.stop();
     await this.#serial.run(async () => {
+      this.#running?.envoy.stop();
       this.#running?.events.stop();
       this.#running?.datapath.close();
       this.#journal.close();
@@ -143,6 +156,7 @@ export class Agent {
       this.reports.record(outcomes);
       this.reports.setSynced(true);
       this.#running.pods.changed();
+      this.#running.envoy.changed();
       if (names.some((name) => name.startsWith('node/'))) await this.#syncRoutes();
     });
   }
@@ -204,11 +218,14 @@ export class Agent {
       ...(own.ipv6 === undefined ? {} : { nodeIPv6: own.ipv6 }),
     });
     try {
+      await this.#avoidPorts(datapath);
+      const envoy = this.#envoy(() => tables);
       const tables = new NodeTables({
         node: flags.nodeName,
         store: this.store,
         journal: this.#journal,
         datapath,
+        listeners: envoy,
         onTemporarySet: (temporary, set) => this.flows.ruleTables.alias(temporary, set),
       });
       const pods = new Pods({
@@ -218,16 +235,24 @@ export class Agent {
         podCidrs: () => ownNode(this.store, flags.nodeName)?.podCidrs ?? [],
         mtu: flags.mtu || underlay.mtu - OVERHEAD,
         exclusive: (task) => this.#serial.run(task),
-        onAdded: releaseMemorySoon,
-        onRemoved: (pod) => this.flows.left(pod.slot),
+        onAdded: () => {
+          envoy.changed();
+          releaseMemorySoon();
+        },
+        onRemoved: (pod) => {
+          envoy.changed();
+          this.flows.left(pod.slot);
+        },
       });
       this.flows.rules(this.store.names('policyset/'), this.store);
       const drift = await tables.start(this.registry.all(), datapath.adopted);
       await pods.removeStale(links);
+      this.#problem('Proxy', (await pods.attachProxies()).join('; ') || undefined);
+      await this.#startEnvoy(envoy);
       if (datapath.adopted && drift.length > 0) this.#log('repaired the kernel', { drift });
       this.lastRepair = { time: new Date().toISOString(), drift };
       const events = datapath.events((batch, lost) => this.flows.push(batch, lost));
-      this.#running = { datapath, tables, pods, underlay: underlay.name, events };
+      this.#running = { datapath, tables, pods, envoy, underlay: underlay.name, events };
     } catch (error) {
       datapath.close();
       throw error;
@@ -245,6 +270,54 @@ export class Agent {
           ADOPTED_REPAIR_MS,
         ),
       );
+  }
+
+  /** Ports that the kernel's rows name mean rules that nobody remembers. */
+  async #avoidPorts(datapath: addon.Datapath): Promise<void> {
+    if (!this.#portsForgotten || !datapath.adopted) return;
+    const rows = await datapath.dump('policy');
+    const ports = rows.flatMap((row) => (row.table === 'policy' && row.proxyPort !== undefined ? [row.proxyPort] : []));
+    this.#ports.avoid(ports, Date.now());
+  }
+
+  #envoy(tables: () => NodeTables): NodeEnvoy {
+    const { envoyDir, nodeName } = this.#flags;
+    return new NodeEnvoy({
+      dir: envoyDir,
+      group: ENVOY_GROUP,
+      store: this.store,
+      ports: this.#ports,
+      proxies: () => this.registry.all().filter(({ slot }) => tables().podAt(slot)?.row.proxy === true),
+      ipv6: () => ownNode(this.store, nodeName)?.podCidrs.some((cidr) => cidr.includes(':')) ?? false,
+      current: () => tables().proxy,
+      point: (slot) => tables().setProxy(slot),
+      onOutcomes: (outcomes) => this.reports.record(outcomes),
+      onProblem: (problem) => this.#problem('Envoy', problem),
+      onProgress: () => this.#retryHeld(),
+      log: this.#log,
+    });
+  }
+
+  /** Pods have their network, and policies of layer 4 hold, whether or not Envoy can be served. */
+  async #startEnvoy(envoy: NodeEnvoy | undefined): Promise<void> {
+    if (envoy === undefined || envoy.started || this.#stopped) return;
+    await envoy.start().then(
+      () => this.#problem('EnvoySockets', undefined),
+      (error) => this.#problem('EnvoySockets', messageOf(error)),
+    );
+  }
+
+  /** Envoy has said something new: it may now take what sets were held back for. */
+  #retryHeld(): void {
+    if (!this.#running?.tables.holdsBack || this.#retrying || this.#stopped) return;
+    this.#retrying = true;
+    const retry = async (): Promise<void> => {
+      this.#retrying = false;
+      if (!this.#running?.tables.holdsBack || this.#stopped) return;
+      this.reports.record(await this.#running.tables.applyBatch([], []));
+      this.#running.pods.changed();
+    };
+    void this.#serial.run(retry).catch((error) => this.#log('failed', { error: messageOf(error) }));
   }
 
   async #prepareHost(underlay: string): Promise<void> {

@@ -17,6 +17,8 @@ export type CniRequest =
       readonly command: 'ADD';
       readonly hostIfIndex: number;
       readonly hostIfName: string;
+      /** Path of the pod's network namespace. */
+      readonly netns: string;
       readonly pod: PodName;
     } & ContainerKey)
   | ({ readonly command: 'DEL' } & ContainerKey)
@@ -25,7 +27,7 @@ export type CniRequest =
   | { readonly command: 'GC'; readonly valid: readonly ContainerKey[] };
 
 export type CniReply =
-  | { readonly ok: true; readonly addresses?: readonly string[]; readonly mtu?: number }
+  | { readonly ok: true; readonly addresses?: readonly string[]; readonly mtu?: number; readonly proxy?: true }
   | { readonly ok: false; readonly code: number; readonly message: string };
 
 /** Codes of the CNI specification 1.1: 4, 6, 7, 11 and 50 have their meaning there, 100 and up are a plugin's own. */
@@ -48,6 +50,9 @@ export class CniError extends Error {
   }
 }
 
+/** An absolute path without ".." and control characters, of at most 1024 characters. */
+const NETNS = /^(?!.*\/\.\.(?:\/|$))\/[^\p{Cc}]{1,1023}$/u;
+
 /** @throws CniError that names the field */
 export function parseCniRequest(line: string): CniRequest {
   const request = parseObject(line);
@@ -58,6 +63,7 @@ export function parseCniRequest(line: string): CniRequest {
         ...containerKey(request),
         hostIfIndex: ifIndex(request['hostIfIndex']),
         hostIfName: text(request, 'hostIfName', /^[^\s/\0]{1,15}$/),
+        netns: text(request, 'netns', NETNS),
         pod: podName(request['pod']),
       };
     case 'DEL':

@@ -44,6 +44,7 @@ const add = {
   ifName: 'eth0',
   hostIfIndex: 7,
   hostIfName: 'weft1',
+  netns: '/run/netns/cni-1',
   pod: { namespace: 'shop', name: 'api', uid: 'u1' },
 };
 
@@ -74,6 +75,15 @@ describe('the CNI socket', () => {
     );
     expect(JSON.parse(await send(path, JSON.stringify(add)))).toMatchObject({ ok: true });
   });
+
+  test.each([undefined, '', 'run/netns/x', '/run/../etc', '/run/netns/..', '/a\nb', `/${'a'.repeat(2_000)}`, 7])(
+    'refuses a network namespace at %p',
+    async (netns) => {
+      const path = await start();
+      const answer = JSON.parse(await send(path, JSON.stringify({ ...add, netns })));
+      expect(answer).toEqual({ ok: false, code: 7, message: 'netns is missing or malformed' });
+    },
+  );
 
   test('refuses a request without end', async () => {
     const path = await start();

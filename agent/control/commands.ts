@@ -14,7 +14,7 @@ export interface CommandContext {
   readonly link: () => string;
 }
 
-const TABLES: readonly TableName[] = ['addresses', 'policy', 'pods', 'services', 'backends'];
+const TABLES: readonly TableName[] = ['addresses', 'policy', 'pods', 'proxy', 'services', 'backends'];
 const FOLLOW_MS = 1_000;
 
 /** @throws Error with a sentence for the user */
@@ -60,6 +60,7 @@ function status({ agent, node, link }: CommandContext) {
     resources: agent.store.size,
     errors: agent.reports.errors(),
     conditions: agent.reports.conditions,
+    envoy: agent.running?.envoy.status() ?? null,
     lastRepair: agent.lastRepair ?? null,
   };
 }

@@ -1,6 +1,6 @@
-import { chmodSync, chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { serveRecords } from 'bpf-loader-napi';
+import { makeSocketDirectory } from '../lib/unix-socket.ts';
 import type { FlowLog } from './log.ts';
 
 /** Of Envoy and what stands beside it in its pod. */
@@ -8,9 +8,7 @@ const ENVOY_GROUP = 1337;
 
 /** Takes the records of requests that Envoy's supervisor forwards. @throws Error with a sentence */
 export function serveRequests(envoyDir: string, flows: FlowLog): { stop(): void } {
-  mkdirSync(envoyDir, { recursive: true });
-  chownSync(envoyDir, 0, ENVOY_GROUP);
-  chmodSync(envoyDir, 0o750);
+  makeSocketDirectory(envoyDir, ENVOY_GROUP);
   return serveRecords({ path: join(envoyDir, 'records.sock'), group: ENVOY_GROUP }, (batch, lost) =>
     flows.pushRequests(batch, lost),
   );

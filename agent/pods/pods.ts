@@ -3,7 +3,7 @@ import type { Endpoint } from '@weft/node-api';
 import type { Datapath, Link } from 'bpf-loader-napi';
 import { CNI, CniError, type CniReply, type CniRequest, type ContainerKey, type PodName } from '../cni/request.ts';
 import { messageOf } from '../lib/errors.ts';
-import type { LocalPod } from '../state/pod.ts';
+import type { LocalPod, ProxyDevice } from '../state/pod.ts';
 import { hex64 } from '../tables/hash.ts';
 import { type Attachment, attachmentKey, type Registry } from './registry.ts';
 
@@ -20,7 +20,7 @@ export interface PodTables {
 export interface PodsOptions {
   readonly registry: Registry;
   readonly tables: PodTables;
-  readonly datapath: Pick<Datapath, 'attachPod' | 'attachPods' | 'detachPod' | 'attachedPods'>;
+  readonly datapath: Pick<Datapath, 'attachPod' | 'attachPods' | 'attachProxy' | 'detachPod' | 'attachedPods'>;
   readonly podCidrs: () => readonly string[];
   readonly mtu: number;
   /** Runs a task when no other change of the node's state is under way. */
@@ -28,7 +28,7 @@ export interface PodsOptions {
   /** How long ADD waits for the operator to name the pod and its policy; default 15 s. */
   readonly waitMs?: number;
   readonly now?: () => number;
-  readonly onAdded?: () => void;
+  readonly onAdded?: (pod: LocalPod) => void;
   readonly onRemoved?: (pod: LocalPod) => void;
 }
 
@@ -55,16 +55,18 @@ export class Pods {
     const { registry, tables, datapath } = this.#options;
     return this.#options.exclusive(async () => {
       const fresh = registry.get(request) === undefined;
-      const attachment = this.#register(request, endpoint.uid);
+      const attachment = this.#register(request, endpoint);
       try {
         await datapath.attachPod(attachment.ifindex);
+        if (attachment.proxy) await this.#attachProxy(attachment.ifindex, attachment.proxy);
         await tables.addPod(attachment);
       } catch (error) {
         if (fresh) await this.#remove(attachment);
         throw new CniError(CNI.refused, `pod ${podText(request.pod)} got no network: ${messageOf(error)}`);
       }
-      this.#options.onAdded?.();
-      return { ok: true, addresses: addressesOf(attachment), mtu: this.#options.mtu };
+      this.#options.onAdded?.(attachment);
+      const proxy = attachment.proxy === undefined ? {} : ({ proxy: true } as const);
+      return { ok: true, addresses: addressesOf(attachment), mtu: this.#options.mtu, ...proxy };
     });
   }
 
@@ -116,11 +118,29 @@ export class Pods {
     return stale;
   }
 
-  #register(request: Request<'ADD'>, uid: string): Attachment {
-    const { containerId, ifName, hostIfIndex, hostIfName, pod } = request;
+  /** Gives the proxies that an earlier life left their program again. @returns sentences on those that failed */
+  async attachProxies(): Promise<string[]> {
+    const problems: string[] = [];
+    for (const { ifindex, proxy, namespace, name } of this.#options.registry.all()) {
+      if (proxy === undefined) continue;
+      await this.#attachProxy(ifindex, proxy).catch((error: unknown) =>
+        problems.push(`pod ${namespace}/${name} can't serve as proxy: ${messageOf(error)}`),
+      );
+    }
+    return problems;
+  }
+
+  #attachProxy(ifindex: number, { netns, ifName }: ProxyDevice): Promise<void> {
+    // Runtimes name it by the link that /var/run is on a host; the agent's root has none.
+    return this.#options.datapath.attachProxy(ifindex, netns.replace(/^\/var\/run\//, '/run/'), ifName);
+  }
+
+  #register(request: Request<'ADD'>, { uid, proxy }: Endpoint): Attachment {
+    const { containerId, ifName, hostIfIndex, hostIfName, netns, pod } = request;
     const wanted = { containerId, ifName, hostIfName, ifindex: hostIfIndex, namespace: pod.namespace, name: pod.name };
     try {
-      return this.#options.registry.add({ ...wanted, uid }, this.#options.podCidrs(), this.#now());
+      const device = proxy ? { proxy: { netns, ifName } } : {};
+      return this.#options.registry.add({ ...wanted, uid, ...device }, this.#options.podCidrs(), this.#now());
     } catch (error) {
       throw new CniError(CNI.tryAgain, `pod ${podText(pod)} got no address: ${messageOf(error)}`);
     }

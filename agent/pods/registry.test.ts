@@ -21,7 +21,7 @@ describe('the registry of pods', () => {
     const path = file();
     const registry = new Registry(path, 16);
     registry.add(pod('a'), CIDRS, 0);
-    registry.add(pod('b'), CIDRS, 0);
+    registry.add({ ...pod('b'), proxy: { netns: '/run/netns/b', ifName: 'eth0' } }, CIDRS, 0);
     registry.remove({ containerId: 'a', ifName: 'eth0' }, 0);
     const restarted = new Registry(path, 16);
     expect(restarted.load()).toBeUndefined();

@@ -139,6 +139,12 @@ function isAttachment(value: Partial<Attachment> | null): value is Attachment {
     ) &&
     Number.isInteger(value.slot) &&
     Number.isInteger(value.ifindex) &&
-    [value.ipv4, value.ipv6].every((field) => field === undefined || typeof field === 'string')
+    [value.ipv4, value.ipv6].every((field) => field === undefined || typeof field === 'string') &&
+    (value.proxy === undefined || isProxyDevice(value.proxy))
   );
+}
+
+function isProxyDevice(value: unknown): boolean {
+  const { netns, ifName }: { netns?: unknown; ifName?: unknown } = Object(value);
+  return typeof netns === 'string' && typeof ifName === 'string';
 }

@@ -12,6 +12,15 @@ export interface LocalPod {
   readonly name: string;
   readonly ipv4?: string;
   readonly ipv6?: string;
+  /** It was given its network as the pod that runs Envoy. */
+  readonly proxy?: ProxyDevice;
+}
+
+/** The device of a proxy in its own network namespace. */
+export interface ProxyDevice {
+  /** Path of the namespace, as the runtime gives it. */
+  readonly netns: string;
+  readonly ifName: string;
 }
 
 /**
@@ -21,7 +30,9 @@ export interface LocalPod {
  *   does not know (any more), may talk to nobody: what is not understood is never wider.
  */
 export function podRow(pod: LocalPod, endpoint: Endpoint | undefined, usable: (set: bigint) => boolean): PodRow {
-  const wanted = endpoint?.policySet ?? QUARANTINE_SET;
+  const proxy = isProxy(pod, endpoint);
+  // Nobody but the node reaches Envoy itself, and what it passes on is judged as its clients'.
+  const wanted = proxy ? QUARANTINE_SET : (endpoint?.policySet ?? QUARANTINE_SET);
   const { slot, ifindex, ipv4, ipv6 } = pod;
   return {
     table: 'pods',
@@ -30,7 +41,13 @@ export function podRow(pod: LocalPod, endpoint: Endpoint | undefined, usable: (s
     set: wanted === 0n || usable(wanted) ? wanted : QUARANTINE_SET,
     ...(ipv4 === undefined ? {} : { ipv4 }),
     ...(ipv6 === undefined ? {} : { ipv6 }),
+    ...(proxy ? { proxy: true } : {}),
   };
+}
+
+/** What a proxy may do, it may as long as the operator says so. */
+function isProxy(pod: LocalPod, endpoint: Endpoint | undefined): boolean {
+  return pod.proxy !== undefined && endpoint?.proxy === true;
 }
 
 export function podPrefixes({ ipv4, ipv6 }: LocalPod): string[] {

@@ -1,5 +1,6 @@
-import type { Datapath, Row, TableName } from 'bpf-loader-napi';
+import type { Datapath, ProxyRow, Row, TableName } from 'bpf-loader-napi';
 import { type Drift, planTables, type Tables } from '../tables/diff.ts';
+import { sameRow } from '../tables/rows.ts';
 import { type Failure, failures } from './failure.ts';
 
 /**
@@ -27,7 +28,26 @@ export async function repairTables(
   return { errors, drift };
 }
 
-async function dump<T extends TableName>(
+/**
+ * The same for the one row of the proxy, which changes at any time.
+ *
+ * @param wanted asked for once the kernel has answered: whoever changes it meanwhile writes it as well, and later
+ */
+export async function repairProxy(
+  datapath: Pick<Datapath, 'apply' | 'dump'>,
+  wanted: () => ProxyRow | undefined,
+): Promise<Drift[]> {
+  const [before] = await dump(datapath, 'proxy');
+  const after = wanted();
+  if (before === undefined ? after === undefined : after !== undefined && sameRow(before, after)) return [];
+  await datapath.apply(
+    after ? [{ op: 'upsert', rows: [after] }] : [{ op: 'delete', rows: before === undefined ? [] : [before] }],
+  );
+  const different = before && after ? 1 : 0;
+  return [{ table: 'proxy', missing: before ? 0 : 1, different, extra: after ? 0 : 1 }];
+}
+
+export async function dump<T extends TableName>(
   datapath: Pick<Datapath, 'dump'>,
   table: T,
 ): Promise<Extract<Row, { table: T }>[]> {

@@ -14,8 +14,9 @@ import { QUARANTINE_SET, rowKey, sameRow } from '../tables/rows.ts';
 import { checkResource } from './check.ts';
 import { type Failure, failures } from './failure.ts';
 import type { Journal } from './journal.ts';
+import { ListenerGate, type ListenerHost, NO_LISTENERS } from './listeners.ts';
 import { type LocalPod, podAddressRow, podPrefixes, podRow } from './pod.ts';
-import { repairTables } from './repair.ts';
+import { dump, repairProxy, repairTables } from './repair.ts';
 import { type NamedChange, ServiceTables } from './services.ts';
 import type { ResourceStore, Upsert } from './store.ts';
 
@@ -24,6 +25,8 @@ export interface NodeTablesOptions {
   readonly store: ResourceStore;
   readonly journal: Journal;
   readonly datapath: Pick<Datapath, 'apply' | 'dump'>;
+  /** Left out: rows that send connections to Envoy can't be made. */
+  readonly listeners?: ListenerHost;
   /** Told of temporary sets, so that rules in events can be named. */
   readonly onTemporarySet?: (temporary: bigint, set: bigint) => void;
 }
@@ -45,9 +48,13 @@ export class NodeTables {
   readonly #lengths = new Set<number>();
   /** Sets that the kernel did not take as they are. */
   readonly #broken = new Map<bigint, string>();
+  readonly #gate: ListenerGate;
+  /** Slot of the pod whose Envoy gets new connections. */
+  #proxy: number | undefined;
 
   constructor(options: NodeTablesOptions) {
     this.#options = options;
+    this.#gate = new ListenerGate(options.listeners ?? NO_LISTENERS, options.store, options.journal);
     this.#services = new ServiceTables(options.node);
   }
 
@@ -67,9 +74,29 @@ export class NodeTables {
     return this.#endpoints.values();
   }
 
-  /** Whether a pod with this endpoint can be given a network: its policy set is in the kernel. */
+  /** Whether a pod with this endpoint can be given a network: its policy set is in the kernel, or it needs none. */
   enforceable(endpoint: Endpoint): boolean {
-    return endpoint.policySet === 0n || this.#usable(endpoint.policySet);
+    return endpoint.proxy || endpoint.policySet === 0n || this.#usable(endpoint.policySet);
+  }
+
+  /** Slot of the pod whose Envoy gets new connections; undefined: they are refused. */
+  get proxy(): number | undefined {
+    return this.#proxy;
+  }
+
+  /** Sets wait for Envoy to take their listeners. */
+  get holdsBack(): boolean {
+    return this.#gate.holdsBack;
+  }
+
+  /** Sends new connections to another pod's Envoy; may be called at any time. @throws Error if the kernel refuses */
+  async setProxy(slot: number): Promise<void> {
+    const before = this.#proxy;
+    this.#proxy = slot;
+    const [error] = await this.#options.datapath.apply([{ op: 'upsert', rows: [{ table: 'proxy', slot }] }]);
+    if (error === undefined) return;
+    if (this.#proxy === slot) this.#proxy = before;
+    throw new Error(error.message);
   }
 
   /**
@@ -81,6 +108,7 @@ export class NodeTables {
       if (name.startsWith('endpoint/')) this.#rememberEndpoint(name, bytes);
       if (name.startsWith('address/')) this.#rememberAddress(this.#operatorAddress(name));
     }
+    this.#gate.start();
     for (const pod of pods) {
       this.#pods.set(pod.slot, { pod, row: this.#rowOf(pod) });
       for (const prefix of podPrefixes(pod)) {
@@ -89,9 +117,11 @@ export class NodeTables {
       }
     }
     const services = this.#options.store.names('service/');
-    const { errors, drift } = await repairTables(this.#options.datapath, this.#wantedVerdicts(), false);
+    await this.#adoptProxy();
+    const { errors, drift: verdicts } = await repairTables(this.#options.datapath, this.#wantedVerdicts(), false);
     this.#markBroken(errors);
     await this.#quarantineBroken();
+    const drift = [...verdicts, ...(await this.#repairProxy())];
     if (adopted) {
       for (const name of services) {
         const bytes = this.#options.store.get(name)?.bytes;
@@ -113,22 +143,19 @@ export class NodeTables {
     const { errors, drift } = await repairTables(this.#options.datapath, wanted, true);
     this.#markBroken(errors);
     await this.#quarantineBroken();
-    return drift;
+    return [...drift, ...(await this.#repairProxy())];
   }
 
-  /** Applies one batch of the operator as a whole. A bad resource keeps its last good state and is reported. */
+  /**
+   * Applies one batch of the operator as a whole. A bad resource keeps its last good state and is reported. What Envoy
+   * needs comes first: no row points at a listener that is not there, as long as waiting for it helps.
+   */
   async applyBatch(upserts: readonly Upsert[], deletes: readonly string[]): Promise<Outcome[]> {
     const { store, journal } = this.#options;
     const errors = new Map<string, string>();
-    const good = upserts.filter((upsert) => {
-      try {
-        checkResource(upsert, this.#options.node);
-        return true;
-      } catch (error) {
-        errors.set(upsert.name, messageOf(error));
-        return false;
-      }
-    });
+    const again = this.#gate.again(new Set([...upserts.map(({ name }) => name), ...deletes]));
+    const sound = this.#check([...again, ...upserts], errors);
+    const { good, offered } = await this.#gate.offer(sound, errors);
     const names = new Set([...good.map(({ name }) => name), ...deletes]);
     const before = new Map([...names].map((name) => [name, store.get(name)?.bytes]));
     journal.append(good, deletes, store);
@@ -139,11 +166,24 @@ export class NodeTables {
     for (const [name, error] of await this.#applyVerdicts(changes)) errors.set(name, error);
     const services = changes.filter(({ name }) => name.startsWith('service/'));
     for (const [name, error] of await this.#applyServices(services)) errors.set(name, error);
-    return [...new Set([...names, ...errors.keys()])].map((name) => ({
+    this.#gate.settle({ good, offered, deletes }, errors);
+    return [...new Set([...offered, ...names, ...errors.keys()])].map((name) => ({
       name,
       version: store.get(name)?.version,
       error: errors.get(name),
     }));
+  }
+
+  #check(upserts: readonly Upsert[], errors: Map<string, string>): Upsert[] {
+    return upserts.filter((upsert) => {
+      try {
+        checkResource(upsert, this.#options.node);
+        return true;
+      } catch (error) {
+        errors.set(upsert.name, messageOf(error));
+        return false;
+      }
+    });
   }
 
   /** Gives a pod its rows. @throws Error if the kernel does not take one */
@@ -161,6 +201,10 @@ export class NodeTables {
     const old = this.#pods.get(slot);
     if (old === undefined) return;
     this.#pods.delete(slot);
+    if (this.#proxy === slot) {
+      this.#proxy = undefined;
+      await this.#options.datapath.apply([{ op: 'delete', rows: [{ table: 'proxy', slot }] }]);
+    }
     for (const prefix of podPrefixes(old.pod)) this.#podByPrefix.delete(prefix);
     await this.#applyChange([], podPrefixes(old.pod), [[slot, old.row]]);
   }
@@ -176,8 +220,11 @@ export class NodeTables {
     const uids = new Set<string>();
     for (const { name, before, after } of changes) {
       const set = setOfName(name);
-      if (set !== undefined) sets.push({ set, before: rowsOfSet(name, before), after: rowsOfSet(name, after) });
-      if (set !== undefined) this.#broken.delete(set);
+      if (set !== undefined) {
+        sets.push({ set, before: this.#rowsOfSet(name, before), after: this.#rowsOfSet(name, after) });
+        this.#broken.delete(set);
+        this.#gate.note(name);
+      }
       if (name.startsWith('address/')) prefixes.add(name.slice('address/'.length));
       if (name.startsWith('endpoint/')) uids.add(this.#rememberEndpoint(name, after));
     }
@@ -295,7 +342,7 @@ export class NodeTables {
     for (const name of this.#options.store.names('policyset/')) {
       const set = setOfName(name);
       if (set === undefined || except.has(set)) continue;
-      yield { set, rows: rowsOfSet(name, this.#options.store.get(name)?.bytes) };
+      yield { set, rows: this.#rowsOfSet(name, this.#options.store.get(name)?.bytes) };
     }
   }
 
@@ -337,9 +384,22 @@ export class NodeTables {
     else this.#endpoints.delete(uid);
     return uid;
   }
-}
 
-function rowsOfSet(name: string, bytes: Uint8Array | undefined): PolicyRow[] {
-  const resource = bytes && decodeResource(name, bytes);
-  return resource?.$case === 'policySet' ? policyRows(name, resource.value) : [];
+  #rowsOfSet(name: string, bytes: Uint8Array | undefined): PolicyRow[] {
+    const resource = bytes && decodeResource(name, bytes);
+    const portOf = (listener: bigint) => this.#gate.portOf(listener);
+    return resource?.$case === 'policySet' ? policyRows(name, resource.value, portOf) : [];
+  }
+
+  /** Goes on with the proxy that the kernel points at, if that is one. */
+  async #adoptProxy(): Promise<void> {
+    const [row] = await dump(this.#options.datapath, 'proxy');
+    if (row !== undefined && this.#pods.get(row.slot)?.pod.proxy !== undefined) this.#proxy = row.slot;
+  }
+
+  #repairProxy(): Promise<Drift[]> {
+    return repairProxy(this.#options.datapath, () =>
+      this.#proxy === undefined ? undefined : { table: 'proxy', slot: this.#proxy },
+    );
+  }
 }

@@ -49,6 +49,7 @@ ip addr add 10.250.7.1/24 dev u0; ip addr add fd00:250::1/64 dev u0 nodad`);
       'api-server': this.#api,
       'run-dir': `${dir}/run`,
       'pin-dir': `${dir}/bpf/weft`,
+      'envoy-dir': `${dir}/run/envoy`,
       cgroup: this.#cgroup,
       'cni-conf-dir': `${dir}/conf`,
       'cni-bin-dir': `${dir}/bin`,

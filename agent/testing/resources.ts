@@ -1,4 +1,5 @@
 /** Resources as the operator makes them, for tests. */
+import { Verdict } from '@weft/node-api';
 import { parseAddress, parsePrefix } from '../tables/address.ts';
 import type { Resource } from '../tables/resource.ts';
 
@@ -15,7 +16,13 @@ export function node(name: string, addresses: string[], podCidrs: string[]): [st
   ];
 }
 
-export function endpoint(uid: string, name: string, policySet: bigint, peerClass: bigint): [string, Resource] {
+export function endpoint(
+  uid: string,
+  name: string,
+  policySet: bigint,
+  peerClass: bigint,
+  proxy = false,
+): [string, Resource] {
   const labels = { app: name };
   const value = {
     uid,
@@ -25,7 +32,7 @@ export function endpoint(uid: string, name: string, policySet: bigint, peerClass
     labels,
     policySet,
     class: peerClass,
-    proxy: false,
+    proxy,
   };
   return [`endpoint/${uid}`, { $case: 'endpoint', value }];
 }
@@ -53,6 +60,33 @@ export function policySet(id: bigint, peerClass: bigint): [string, Resource] {
       },
     },
   ];
+}
+
+/** Like `policySet`, and Envoy decides on each request. */
+export function httpSet(id: bigint, peerClass: bigint, listener: bigint): [string, Resource] {
+  const [name, resource] = policySet(id, peerClass);
+  if (resource.$case !== 'policySet') throw new Error('unreachable');
+  const entries = resource.value.entries.map((entry) => ({ ...entry, verdict: Verdict.VERDICT_PROXY, listener }));
+  return [
+    name,
+    { $case: 'policySet', value: { ...resource.value, entries, listeners: [{ id: listener, rules: [0] }] } },
+  ];
+}
+
+/** A resource for Envoy; `listener`: what the kernel sends to it. */
+export function envoy(
+  kind: 'listener' | 'route' | 'cluster',
+  name: string,
+  value: Uint8Array,
+  listener = 0n,
+): [string, Resource] {
+  const types = {
+    listener: 'envoy.config.listener.v3.Listener',
+    route: 'envoy.config.route.v3.RouteConfiguration',
+    cluster: 'envoy.config.cluster.v3.Cluster',
+  };
+  const typeUrl = `type.googleapis.com/${types[kind]}`;
+  return [`envoy/${kind}/${name}`, { $case: 'envoy', value: { typeUrl, name, value: Buffer.from(value), listener } }];
 }
 
 export function service(name: string, clusterIps: string[], backends: string[]): [string, Resource] {

@@ -6,10 +6,14 @@ import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { FakeEnvoy, FakeSupervisor } from './envoy.ts';
 import { AgentLab, sh } from './lab.ts';
-import { address, endpoint, node, policySet, service } from './resources.ts';
+import { address, endpoint, envoy, httpSet, node, policySet, service } from './resources.ts';
 
 const SET = 0x1234567890abcd01n;
+const LISTENER = 0xfedcba9876543210n;
+const HTTP_SET = 0x1234567890abcd11n;
+const listenerName = 'l7/fedcba9876543210';
 const services = Number(process.argv[3] ?? '50');
 const lab = await AgentLab.make(process.argv[2] ?? '', process.argv[4]);
 const { dir, operator } = lab;
@@ -25,6 +29,7 @@ operator.put(
     endpoint('uid-frontend', 'frontend', 0n, 7n),
     endpoint('uid-api', 'api', SET, 2n),
     endpoint('uid-gone', 'gone', 0n, 1n),
+    endpoint('uid-envoy', 'envoy', 0n, 1n, true),
     ...Array.from({ length: services }, (_, i) =>
       service(`s${i}`, [`10.96.${i >> 8}.${i & 255}`], [`10.244.2.${(i % 200) + 2}`, `10.244.1.${(i % 200) + 2}`]),
     ),
@@ -53,7 +58,20 @@ async function forward(record: object): Promise<void> {
   await sleep(200);
 }
 
+/** What the kernel and the agent say of Envoy. */
+async function aboutEnvoy(): Promise<unknown> {
+  const [status] = await lab.ask({ command: 'status' });
+  const rows = await lab.ask({ command: 'dump', table: 'policy' });
+  return {
+    row: await lab.ask({ command: 'dump', table: 'proxy' }),
+    status: Object(Object(status).ok).envoy,
+    policy: rows.filter((row) => JSON.stringify(row).includes('"proxy"')),
+  };
+}
+
 let agent = lab.startAgent();
+let supervisor: FakeSupervisor | undefined;
+let proxy: FakeEnvoy | undefined;
 try {
   seen['startMs'] = await lab.ready();
   for (const pod of ['frontend', 'api', 'gone']) sh(`ip netns add wagt-${pod}`);
@@ -94,6 +112,22 @@ try {
   seen['reported'] = [...operator.reported.values()].map(({ name, error }) => ({ name, error }));
   seen['conflist'] = existsSync(`${dir}/conf/05-weft.conflist`);
   seen['synced'] = operator.isSynced;
+  sh('ip netns add wagt-envoy');
+  seen['proxyAdded'] = lab.cni('ADD', 'envoy');
+  supervisor = new FakeSupervisor(`${dir}/run/envoy`, 'uid-envoy');
+  proxy = new FakeEnvoy(`${dir}/run/envoy`, 'uid-envoy');
+  supervisor.say('running');
+  await sleep(200);
+  operator.put(
+    new Map([
+      envoy('listener', listenerName, Buffer.from('listener'), LISTENER),
+      envoy('route', listenerName, Buffer.from('routes')),
+      httpSet(HTTP_SET, 7n, LISTENER),
+    ]),
+  );
+  await operator.heardOf('policyset/1234567890abcd11');
+  seen['proxied'] = await aboutEnvoy();
+  seen['proxyTold'] = supervisor.told;
   seen['nft'] = sh('nft list table inet weft');
   seen['routes'] = sh('ip route; ip -6 route')
     .split('\n')
@@ -114,6 +148,7 @@ try {
   };
   agent = lab.startAgent();
   seen['restartMs'] = await lab.ready();
+  seen['proxiedAfterRestart'] = await aboutEnvoy();
   seen['links'] = sh(`ls ${dir}/bpf/weft/v2/links`).match(/pod-/g)?.length;
   const after = (await lab.ask({ command: 'dump', table: 'policy' })).concat(
     await lab.ask({ command: 'dump', table: 'pods' }),
@@ -128,7 +163,9 @@ try {
 } finally {
   process.stderr.write(`${JSON.stringify([seen['startMs'], seen['rssMiB'], seen['restartMs']])}\n`);
   agent.kill('SIGTERM');
-  await lab.clear(['frontend', 'api', 'gone', 'stranger']);
+  supervisor?.stop();
+  proxy?.stop();
+  await lab.clear(['frontend', 'api', 'gone', 'stranger', 'envoy']);
 }
 process.stdout.write(`RESULT ${JSON.stringify(seen)}\n`);
 process.exit(0);

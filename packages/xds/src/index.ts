@@ -5,4 +5,4 @@ export { type Refusal, refusal } from './errors.ts';
 export { type Resource, resource, versionOf } from './resource.ts';
 export { AdsServer, type AdsServerOptions, type Authorization, adsServerOptions } from './server.ts';
 export type { ClientBatch, TypeSubscription } from './session.ts';
-export type { AdsCall, Answer, StreamLimits, StreamStatus, TypeStatus } from './stream.ts';
+export type { AdsCall, Answer, ConnectedClient, Standing, StreamLimits, StreamStatus, TypeStatus } from './stream.ts';

@@ -44,6 +44,30 @@ describe('AdsServer', () => {
     expect(client.received).toHaveLength(2);
   });
 
+  test('says where each client stands with a resource, also with what it brought along', async () => {
+    const cache = cacheOf('x', 'y');
+    const progress: string[] = [];
+    await using server = await serve(cache, { onProgress: ({ nodeId }) => progress.push(nodeId) });
+    using client = new RawClient(server.target);
+    client.send({ initialResourceVersions: { x: thing('x').version } });
+    const first = await client.response(1);
+    const standing = (name: string) => server.ads.clients()[0]?.standing(TYPE, name);
+    expect(namesOf(first)).toEqual(['y']);
+    expect(standing('x')).toEqual({ kind: 'accepted', version: thing('x').version });
+    expect(standing('y')).toEqual({ kind: 'pending' });
+    expect(standing('z')).toBeUndefined();
+    client.answer(first, 'no');
+    await until(() => progress.length === 2);
+    expect(standing('y')).toEqual({ kind: 'rejected', version: thing('y').version, reason: 'no' });
+    cache.commit(viewA({ upserts: [thing('y', 'better')], deletes: [{ typeUrl: TYPE, name: 'x' }] }));
+    const second = await client.response(2);
+    expect([standing('x'), standing('y')]).toEqual([undefined, { kind: 'pending' }]);
+    client.answer(second);
+    await until(() => progress.length === 3);
+    expect(standing('y')).toEqual({ kind: 'accepted', version: thing('y', 'better').version });
+    expect(progress).toEqual(['a', 'a', 'a']);
+  });
+
   test('an answer to a response that does not exist is ignored', async () => {
     const cache = cacheOf('x');
     await using server = await serve(cache);

@@ -5,7 +5,14 @@ import type { Server, ServerOptions } from '@grpc/grpc-js';
 import type { ResourceCache, ResourceKey } from './cache.ts';
 import { type Refusal, reasonOf, refusal } from './errors.ts';
 import type { Resource } from './resource.ts';
-import { type AdsCall, AdsStream, type Answer, type StreamLimits, type StreamStatus } from './stream.ts';
+import {
+  type AdsCall,
+  AdsStream,
+  type Answer,
+  type ConnectedClient,
+  type StreamLimits,
+  type StreamStatus,
+} from './stream.ts';
 
 /** Whom the server takes a client for: a view of the cache, or why it is refused. */
 export type Authorization = { readonly view: string } | { readonly refused: Refusal };
@@ -19,6 +26,8 @@ export interface AdsServerOptions {
   readonly authorize: (call: AdsCall, nodeId: string) => Authorization | Promise<Authorization>;
   /** Told of each ACK and NACK; must not throw. */
   readonly onAnswer?: (answer: Answer) => void;
+  /** Told after each request of a client, answers included: where it stands may be another. Must not throw. */
+  readonly onProgress?: (client: ConnectedClient) => void;
   /** Told when a client's stream starts or ends; must not throw. */
   readonly onStream?: (event: { readonly kind: 'opened' | 'closed'; readonly view: string }) => void;
   /** Types in the order in which one commit's updates are sent; Envoy wants CDS, EDS, LDS, RDS. */
@@ -68,6 +77,11 @@ export class AdsServer {
     return [...this.#streams.keys()].map((stream) => stream.status()).sort((a, b) => (a.view < b.view ? -1 : 1));
   }
 
+  /** Who is connected, in the order in which they came. */
+  clients(): ConnectedClient[] {
+    return [...this.#streams.keys()];
+  }
+
   /** Ends a view's streams, for example because its client's rights were revoked. */
   disconnect(view: string, details: string): void {
     for (const [stream, call] of this.#streams) {
@@ -107,13 +121,14 @@ export class AdsServer {
     const receive = (request: DeltaDiscoveryRequest, to: AdsStream): void => {
       const problem = to.receive(request);
       if (problem !== undefined) refuse(call, problem);
+      else this.#options.onProgress?.(to);
     };
     const open = async (request: DeltaDiscoveryRequest): Promise<void> => {
       const authorization = await this.#authorize(call, request);
       if (ended) return;
       if (this.#draining) return refuse(call, SHUTTING_DOWN);
       if ('refused' in authorization) return refuse(call, authorization.refused);
-      stream = this.#open(authorization.view, call);
+      stream = this.#open(authorization.view, request.node?.id ?? '', call);
       receive(request, stream);
       call.resume();
     };
@@ -139,9 +154,9 @@ export class AdsServer {
     }
   }
 
-  #open(view: string, call: AdsCall): AdsStream {
+  #open(view: string, nodeId: string, call: AdsCall): AdsStream {
     const { cache, typeOrder = [], resendWith = () => [], onAnswer = () => {}, onStream } = this.#options;
-    const stream = new AdsStream({ view, call, cache, limits: this.#limits, typeOrder, resendWith, onAnswer });
+    const stream = new AdsStream({ view, nodeId, call, cache, limits: this.#limits, typeOrder, resendWith, onAnswer });
     this.#streams.set(stream, call);
     onStream?.({ kind: 'opened', view });
     return stream;

@@ -36,6 +36,21 @@ export interface TypeStatus {
   readonly rejected: ReadonlyMap<string, string>;
 }
 
+/** Where a client stands with what it was sent last of one resource. */
+export type Standing =
+  | { readonly kind: 'pending' }
+  | { readonly kind: 'accepted'; readonly version: string }
+  | { readonly kind: 'rejected'; readonly version: string; readonly reason: string };
+
+/** A client that is connected. */
+export interface ConnectedClient {
+  readonly view: string;
+  /** What it says of itself. */
+  readonly nodeId: string;
+  /** Undefined: it was sent no such resource. What it brought along from an earlier stream counts as accepted. */
+  standing(typeUrl: string, name: string): Standing | undefined;
+}
+
 export interface StreamStatus {
   readonly view: string;
   readonly peer: string;
@@ -55,6 +70,8 @@ interface TypeState {
   readonly subscription: Subscription;
   /** Responses that are queued or sent, by nonce. While there are any, newer changes wait and coalesce. */
   readonly unanswered: Map<string, Delta>;
+  /** Names of what `unanswered` brings: each is in one response only. */
+  readonly pending: Set<string>;
   readonly rejected: Map<string, { readonly version: string; readonly reason: string }>;
 }
 
@@ -68,8 +85,9 @@ interface Part {
 const MAX_REASON = 4096;
 
 /** One client's stream, after its view is known. */
-export class AdsStream {
+export class AdsStream implements ConnectedClient {
   readonly view: string;
+  readonly nodeId: string;
   readonly #call: AdsCall;
   readonly #cache: ResourceCache;
   readonly #limits: StreamLimits;
@@ -89,6 +107,7 @@ export class AdsStream {
 
   constructor(options: {
     view: string;
+    nodeId: string;
     call: AdsCall;
     cache: ResourceCache;
     limits: StreamLimits;
@@ -97,6 +116,7 @@ export class AdsStream {
     onAnswer: (answer: Answer) => void;
   }) {
     this.view = options.view;
+    this.nodeId = options.nodeId;
     this.#call = options.call;
     this.#cache = options.cache;
     this.#limits = options.limits;
@@ -146,6 +166,15 @@ export class AdsStream {
     this.#unwatch();
   }
 
+  standing(typeUrl: string, name: string): Standing | undefined {
+    const state = this.#types.get(typeUrl);
+    if (state?.pending.has(name)) return { kind: 'pending' };
+    const rejected = state?.rejected.get(name);
+    if (rejected !== undefined) return { kind: 'rejected', ...rejected };
+    const version = state?.subscription.knownVersion(name);
+    return version === undefined ? undefined : { kind: 'accepted', version };
+  }
+
   status(): StreamStatus {
     const types = [...this.#types].map(([typeUrl, { subscription, unanswered, rejected }]) => ({
       typeUrl,
@@ -161,7 +190,12 @@ export class AdsStream {
   #state(typeUrl: string): TypeState {
     const existing = this.#types.get(typeUrl);
     if (existing !== undefined) return existing;
-    const state: TypeState = { subscription: new Subscription(), unanswered: new Map(), rejected: new Map() };
+    const state: TypeState = {
+      subscription: new Subscription(),
+      unanswered: new Map(),
+      pending: new Set(),
+      rejected: new Map(),
+    };
     this.#types.set(typeUrl, state);
     return state;
   }
@@ -173,6 +207,7 @@ export class AdsStream {
     state.unanswered.delete(request.responseNonce);
     const rejected = request.errorDetail?.message.slice(0, MAX_REASON);
     for (const { name, version } of delta.upserts) {
+      state.pending.delete(name);
       if (rejected !== undefined) state.rejected.set(name, { version, reason: rejected });
       else state.rejected.delete(name);
     }
@@ -220,6 +255,7 @@ export class AdsStream {
       const nonce = String(this.#nonce);
       const systemVersionInfo = formatPosition({ revision, part: index + 1, parts: parts.length });
       state.unanswered.set(nonce, part);
+      for (const { name } of part.upserts) state.pending.add(name);
       this.#queue.push({ typeUrl, systemVersionInfo, nonce, delta: part });
     }
   }
