@@ -135,6 +135,29 @@ test('a change for one pod visits few records, however many nodes have the liste
   expect(one.visited).toBeLessThan(30);
 });
 
+test('rules beyond what Envoy is given allow nothing, and their policy says so for as long', () => {
+  const big = (name: string) => {
+    const headers = Array.from({ length: 32 }, (_, i) => `"x-${i}: ${'v'.repeat(4000)}"`).join(', ');
+    return policy(Array(7).fill(`{headers: [${headers}]}`).join(', '), { name });
+  };
+  const { compiler, held, update, envoy } = start(...['a', 'b', 'c', 'd', 'e'].map(big));
+  const unhappy = () =>
+    [...held.policies]
+      .filter(([, { problems }]) => problems.some(({ severity }) => severity === 'error'))
+      .map(([key]) => key);
+  expect(unhappy()).toEqual(['CiliumNetworkPolicy/shop/e']);
+  const route = held.node('n1').get(envoy('n1').find((name) => name.startsWith('envoy/route/')) ?? '')?.resource;
+  if (route?.$case !== 'envoy') throw new Error('no routes');
+  expect(new Set(routesIn(route.value.value).map(({ name }) => name)).size).toBe(5);
+  expect(route.value.value.length).toBeLessThan(5 << 20);
+  update(policy('{method: GET}', { name: 'b' }));
+  expect(unhappy()).toEqual([]);
+  update(big('b'));
+  expect(unhappy()).toEqual(['CiliumNetworkPolicy/shop/e']);
+  held.apply(compiler.update([{ key: 'CiliumNetworkPolicy/shop/a', facts: [] }]));
+  expect(unhappy()).toEqual([]);
+});
+
 test('only the pods of the service account in the namespace of Weft are proxies', () => {
   const { held } = start();
   const proxies = [...held.node('n3').values()].flatMap(({ resource }) =>

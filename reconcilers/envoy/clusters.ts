@@ -14,7 +14,7 @@ const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 /** Envoy's circuit breakers are for clusters that it balances: here nobody but the two ends decides how much is much. */
 const UNLIMITED = 0xffff_ffff;
 
-/** Where the client was going, in the client's protocol, each of its connections with one of its own. */
+/** Where the client was going, in the client's protocol. Connections are shared by those of one client's address only. */
 export function originCluster(): Buffer {
   return serialize(Cluster, {
     name: ORIGIN,

@@ -266,7 +266,7 @@ asRoot('a real Envoy', () => {
     ];
     const text = fc.array(fc.constantFrom(...parts), { minLength: 1, maxLength: 8 }).map((some) => `/${some.join('')}`);
     const patterns = fc.sample(text, { numRuns: 3000, seed: 5 }).filter(isTaken).slice(0, 400);
-    const rules = patterns.map((path, index) => ({ name: `${index}`, http: [rule({ path })] }));
+    const rules = patterns.map((path, index) => ({ name: `${index}`, policy: '', http: [rule({ path })] }));
     await envoy.hold([originResource, listenerResource(ID, 'ingress'), routeResource(ID, rules)], origin.port);
     const segment = fc
       .array(fc.constantFrom('a', 'b', 'A', '1'), { minLength: 1, maxLength: 3 })
@@ -338,7 +338,7 @@ function isTaken(path: string): boolean {
 }
 
 function resourcesFor(http: readonly HttpMatch[]): NodeResource[] {
-  const routes = routeResource(ID, [{ name: 'CiliumNetworkPolicy/shop/api#ingress[0]', http }]);
+  const routes = routeResource(ID, [{ name: 'CiliumNetworkPolicy/shop/api#ingress[0]', policy: '', http }]);
   return [originResource, listenerResource(ID, 'ingress'), routes];
 }
 

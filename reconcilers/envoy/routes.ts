@@ -9,6 +9,8 @@ import { serialize } from './pack.ts';
 export interface RoutedRule {
   /** Its routes'. */
   readonly name: string;
+  /** Key of its policy. */
+  readonly policy: string;
   readonly http: readonly HttpMatch[];
 }
 
@@ -27,6 +29,31 @@ export function routeConfiguration(name: string, rules: readonly RoutedRule[]): 
     name,
     virtualHosts: [{ name: 'all', domains: ['*'], routes: [...ambiguous, ...allowed, ...refusals()] }],
   });
+}
+
+/** Characters of all rules behind one listener, ADD and DELETE counted as often as there are routes for them. */
+const MOST = 4 << 20;
+
+/** The rules that one listener can hold, and those beyond that, which allow nothing. */
+export function fitting(rules: readonly RoutedRule[]): { readonly held: RoutedRule[]; readonly left: RoutedRule[] } {
+  let room = MOST;
+  const held: RoutedRule[] = [];
+  const left: RoutedRule[] = [];
+  for (const rule of rules) {
+    const size = rule.http.reduce((sum, match) => sum + sizeOf(match), 0);
+    if (size > room) {
+      left.push(rule);
+      continue;
+    }
+    held.push(rule);
+    room -= size;
+  }
+  return { held, left };
+}
+
+function sizeOf(match: HttpMatch): number {
+  const doubled = match.headers.filter(({ mismatch }) => mismatch === 'ADD' || mismatch === 'DELETE').length;
+  return 2 ** doubled * (200 + JSON.stringify(match).length);
 }
 
 /** A request with one set of headers, and what is done to them. */

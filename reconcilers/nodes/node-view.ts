@@ -5,7 +5,7 @@ import type { AddressRecord, AddressTable } from '../identity/address-table.ts';
 import { type ClassKind, type ClassRecord, type ClassTable, plainClasses } from '../identity/class-table.ts';
 import { addressBytes, contains, type ParsedCidr, prefixOf } from '../net/address.ts';
 import type { OutputBuilder } from '../output.ts';
-import type { CidrRecord } from '../policy/policy-table.ts';
+import type { CidrRecord, PolicyRecord } from '../policy/policy-table.ts';
 import { type SetRecord, sameSet, setResource } from '../policy/set-table.ts';
 import { addCount, type NodeRecord, type PodRecord } from '../records.ts';
 import type { Visits } from '../visits.ts';
@@ -23,6 +23,8 @@ export interface NodeContext {
   readonly lostClasses: Set<ClassRecord>;
   /** Nodes whose Envoy may have to be told something else. */
   readonly envoys: Set<NodeRecord>;
+  /** Policies whose state may have to be told again. */
+  readonly concerned: Set<PolicyRecord>;
 }
 
 /** The pod's class as the node's policies see it. */
@@ -159,11 +161,11 @@ export function placeEnvoy(node: NodeRecord, listeners: ListenerTable, context: 
   for (const set of node.proxied) {
     for (const listener of listenersIn(node.setResources.get(set) ?? {})) {
       context.visits.count++;
-      if (!records.has(listener.id)) records.set(listener.id, listeners.current(set, listener, context.visits));
+      if (!records.has(listener.id)) records.set(listener.id, listeners.current(set, listener, context));
     }
   }
   for (const [id, record] of records) if (!node.listeners.has(id)) record.nodes++;
-  for (const [id, record] of node.listeners) if (!records.has(id)) listeners.leave(record);
+  for (const [id, record] of node.listeners) if (!records.has(id)) listeners.leave(record, context);
   replaceContent(node.listeners, records);
   const wanted = new Map([...records.values()].flatMap((record) => [...record.resources]));
   const { upserts, deletes } = context.output.view(node.name);

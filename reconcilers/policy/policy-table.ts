@@ -45,7 +45,9 @@ export interface PolicyRecord {
   /** Node name to the names of the policy sets there that contain it; kept up to date in place. */
   readonly sets: Map<string, readonly string[]>;
   pods: number;
-  /** Raised by every change of `sets` or `fact`. */
+  /** Listeners that do not hold all of its HTTP rules, because there are too many. */
+  readonly crowded: Set<bigint>;
+  /** Raised by every change of `sets`, `crowded` or `fact`. */
   version: number;
   /** What was last told about it. */
   told: string;
@@ -63,6 +65,7 @@ export function newPolicy(fact: PolicyFact): PolicyRecord {
     parts: [],
     sets: new Map(),
     pods: 0,
+    crowded: new Set(),
     version: 0,
     told: '',
   };

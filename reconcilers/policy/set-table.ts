@@ -173,7 +173,8 @@ export function routedRules({ compiled }: SetRecord, { rules }: PolicyListener):
     const source = compiled.rules[index]?.source;
     const ref = compiled.shown[index]?.policy;
     if (source === undefined || ref === undefined) return [];
-    return [{ name: routeName(ref, source.direction, source.index), http: source.http ?? [] }];
+    const policy = [ref.kind, ref.namespace, ref.name].filter((part) => part !== '').join('/');
+    return [{ name: routeName(ref, source.direction, source.index), policy, http: source.http ?? [] }];
   });
 }
 

@@ -49,7 +49,7 @@ function tell(update: Update, policy: PolicyRecord): void {
     ref: policy.ref,
     sets: policy.sets,
     pods: policy.pods,
-    problems: [...policy.fact.problems, ...selectsNothing(policy), ...contradictions(policy.fact)],
+    problems: [...policy.fact.problems, ...selectsNothing(policy), ...contradictions(policy.fact), ...crowded(policy)],
     ineffective: tables.ineffective.of(policy),
   };
   const told = JSON.stringify([
@@ -80,6 +80,14 @@ function contradictions(fact: PolicyFact): readonly Problem[] {
   );
   contradictionsOf.set(fact, found);
   return found;
+}
+
+function crowded({ crowded: listeners }: PolicyRecord): Problem[] {
+  if (listeners.size === 0) return [];
+  const message =
+    'Some of its HTTP rules allow nothing: with those of other policies for the same pods and ports they are more than ' +
+    'Envoy is given; write fewer or shorter ones.';
+  return [{ severity: 'error', field: '', message }];
 }
 
 function selectsNothing({ pods, ref, parts }: PolicyRecord): Problem[] {
