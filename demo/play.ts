@@ -29,30 +29,31 @@ export interface Stage {
   readonly remove: (policy: Policy) => Promise<void>;
   /** Returns when all nodes concerned enforce what is applied. */
   readonly enforced: (policies: readonly Policy[]) => Promise<void>;
-  /** Runs curl; true if it connected. */
-  readonly curl: (from: Call['from'], url: string) => Promise<boolean>;
+  /** Runs curl; the HTTP status, undefined if it did not connect. */
+  readonly curl: (from: Call['from'], method: string, url: string) => Promise<number | undefined>;
   readonly addresses: () => Promise<Addresses>;
   readonly flows: () => Promise<readonly FlowLine[]>;
 }
 
 export interface Outcome {
   readonly call: Call;
-  readonly connected: boolean;
-  readonly expected: boolean;
+  /** HTTP status; undefined: it did not connect. */
+  readonly status: number | undefined;
+  readonly expected: number | undefined;
   /** What decided, in words. */
   readonly decision: string;
 }
 
-function url(call: Call, addresses: Addresses): string {
-  switch (call.to) {
+function authority({ to }: Call, addresses: Addresses): string {
+  switch (to) {
     case 'service':
-      return 'http://api/';
+      return 'api';
     case 'pod':
-      return `http://${addresses.pods['api-v1']?.[0]}/`;
+      return addresses.pods['api-v1']?.[0] ?? '';
     case 'node port of node1':
-      return `http://${addresses.nodes.node1}:30080/`;
+      return `${addresses.nodes.node1}:30080`;
     case 'node port of node2':
-      return `http://${addresses.nodes.node2}:30080/`;
+      return `${addresses.nodes.node2}:30080`;
   }
 }
 
@@ -93,16 +94,17 @@ async function change(stage: Stage, from: readonly Policy[], to: readonly Policy
 
 export async function playAct(stage: Stage, act: Act): Promise<readonly Outcome[]> {
   const addresses = await stage.addresses();
-  const tried: { call: Call; connected: boolean; since: number }[] = [];
-  for (const call of calls) {
+  const tried: { call: Call; status: number | undefined; since: number }[] = [];
+  for (const call of act.calls ?? calls) {
     const since = Date.now();
-    tried.push({ call, since, connected: await stage.curl(call.from, url(call, addresses)) });
+    const url = `http://${authority(call, addresses)}${call.path ?? '/'}`;
+    tried.push({ call, since, status: await stage.curl(call.from, call.method ?? 'GET', url) });
   }
   const flows = await stage.flows();
-  return tried.map(({ call, connected, since }) => ({
+  return tried.map(({ call, status, since }) => ({
     call,
-    connected,
-    expected: act.allowed(call),
+    status,
+    expected: act.allowed(call) ? (act.status?.(call) ?? 200) : undefined,
     decision: decisionOf(call, addresses, flows, since),
   }));
 }
@@ -118,19 +120,24 @@ export async function playActs(
     await change(stage, applied, act.policies);
     applied = act.policies;
     const outcomes = await playAct(stage, act);
-    asExpected &&= outcomes.every(({ connected, expected }) => connected === expected);
+    asExpected &&= outcomes.every(({ status, expected }) => status === expected);
     await tell(act, outcomes);
   }
   await change(stage, applied, []);
   return asExpected;
 }
 
+function resultText({ path }: Call, status: number | undefined): string {
+  if (status === undefined) return 'refused';
+  return path === undefined && status === 200 ? 'connects' : `${status}`;
+}
+
 /** The outcomes as a table for people. */
 export function outcomeTable(outcomes: readonly Outcome[]): string {
-  const rows = outcomes.map(({ call, connected, expected, decision }) => [
+  const rows = outcomes.map(({ call, status, expected, decision }) => [
     call.from,
-    call.to,
-    `${connected ? 'connects' : 'refused'}${connected === expected ? '' : ' (UNEXPECTED)'}`,
+    call.path === undefined ? call.to : `${call.to}: ${call.method ?? 'GET'} ${call.path}`,
+    `${resultText(call, status)}${status === expected ? '' : ' (UNEXPECTED)'}`,
     decision,
   ]);
   const all = [['who', 'calls api by', 'result', 'what decided'], ...rows];

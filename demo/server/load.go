@@ -65,20 +65,29 @@ func (l *loader) fresh() error {
 	return nil
 }
 
-// hold keeps one connection for the whole time and asks ten times a second; when it breaks it stays broken.
+// hold keeps one connection for the whole time and asks ten times a second; when it breaks it stays broken. A server may
+// say that it closes it, as HTTP provides: then there is a next one.
 func (l *loader) hold(until time.Time) {
 	host := l.target.Host
 	if l.target.Port() == "" {
 		host = net.JoinHostPort(l.target.Hostname(), "80")
 	}
-	connection, err := net.DialTimeout("tcp", host, 5*time.Second)
-	if err != nil {
-		l.done("held", err)
-		return
+	for again := true; again && time.Now().Before(until); {
+		connection, err := net.DialTimeout("tcp", host, 5*time.Second)
+		if err != nil {
+			l.done("held", err)
+			return
+		}
+		again = l.ask(connection, until)
+		_ = connection.Close()
 	}
-	defer connection.Close()
+}
+
+// ask is true if the server said that it closes the connection.
+func (l *loader) ask(connection net.Conn, until time.Time) bool {
 	reader := bufio.NewReader(connection)
 	for time.Now().Before(until) {
+		closes := false
 		_ = connection.SetDeadline(time.Now().Add(5 * time.Second))
 		request, _ := http.NewRequest(http.MethodGet, l.target.String(), nil)
 		err := request.Write(connection)
@@ -87,14 +96,19 @@ func (l *loader) hold(until time.Time) {
 			if response, err = http.ReadResponse(reader, request); err == nil {
 				_, err = io.Copy(io.Discard, response.Body)
 				_ = response.Body.Close()
+				closes = response.Close
+				if err == nil && response.StatusCode != http.StatusOK {
+					err = fmt.Errorf("status %s", response.Status)
+				}
 			}
 		}
 		l.done("held", err)
-		if err != nil {
-			return
+		if err != nil || closes {
+			return err == nil
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
+	return false
 }
 
 func load(arguments []string) error {

@@ -19,6 +19,10 @@ type answer struct {
 	App    string `json:"app"`
 	Client string `json:"client"`
 	Path   string `json:"path"`
+	// The request line as it came in here.
+	Method string `json:"method"`
+	URI    string `json:"uri"`
+	Host   string `json:"host"`
 }
 
 func serve([]string) error {
@@ -51,7 +55,7 @@ func handler() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		name, _ := os.Hostname()
 		client, _, _ := net.SplitHostPort(r.RemoteAddr)
-		_ = json.NewEncoder(w).Encode(answer{Pod: name, App: os.Getenv("APP"), Client: client, Path: r.URL.Path})
+		_ = json.NewEncoder(w).Encode(answer{Pod: name, App: os.Getenv("APP"), Client: client, Path: r.URL.Path, Method: r.Method, URI: r.RequestURI, Host: r.Host})
 	})
 	return mux
 }

@@ -1,6 +1,6 @@
 /** One local Kubernetes with Weft and the demo for all stories, in a directory of its own. */
 import { join } from 'node:path';
-import type { Policy } from '../../demo/acts.ts';
+import { objectOf, type Policy } from '../../demo/acts.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { whyNotHere } from '../cluster/prerequisites.ts';
 import { silentProgress } from '../cluster/progress.ts';
@@ -28,7 +28,8 @@ export async function stopTheCluster(): Promise<void> {
 export async function onlyPolicies(cluster: Cluster, policies: readonly Policy[]): Promise<void> {
   const stage = stageOn(cluster);
   const all: readonly Policy[] = ['cluster-only', 'api-from-frontend', 'sticky-api'];
-  for (const policy of all.filter((one) => !policies.includes(one))) await stage.remove(policy);
+  const names = policies.map((policy) => objectOf[policy].name);
+  for (const policy of all.filter((one) => !names.includes(objectOf[one].name))) await stage.remove(policy);
   for (const policy of policies) await stage.apply(policy);
   await stage.enforced(policies);
 }

@@ -1,4 +1,5 @@
 /** The demo's stage on a local cluster: kubectl, curl in pods and from outside, `weft` for what decided. */
+import { objectOf } from '../../demo/acts.ts';
 import type { Addresses, FlowLine, Policy, Stage } from '../../demo/play.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { capture, type RunResult } from '../cluster/run.ts';
@@ -42,12 +43,6 @@ export async function shopPods(cluster: Cluster): Promise<readonly ShopPod[]> {
     }));
 }
 
-const kinds: Readonly<Record<Policy, string>> = {
-  'cluster-only': 'ciliumclusterwidenetworkpolicy/cluster-only',
-  'api-from-frontend': 'ciliumnetworkpolicy/api-from-frontend',
-  'sticky-api': 'meshservice/api',
-};
-
 async function addresses(cluster: Cluster): Promise<Addresses> {
   const pods = await shopPods(cluster);
   return {
@@ -60,26 +55,37 @@ async function addresses(cluster: Cluster): Promise<Addresses> {
 /** Waits until every node concerned enforces what is applied. */
 export async function waitEnforced(cluster: Cluster, policies: readonly Policy[]): Promise<void> {
   for (const policy of policies) {
-    await cluster.kubectl(['wait', '-n', namespace, kinds[policy], '--for=condition=Enforced', '--timeout=30s']);
+    const { kind, name } = objectOf[policy];
+    const object = `${kind}/${name}`;
+    await cluster.kubectl(['wait', '-n', namespace, object, '--for=condition=Enforced', '--timeout=30s']);
   }
 }
 
 export function stageOn(cluster: Cluster): Stage {
   return {
     apply: async (policy) => {
-      await cluster.kubectl(['apply', '-f', demoManifest(policy)]);
+      await cluster.kubectl(['apply', '-n', namespace, '-f', demoManifest(policy)]);
     },
     remove: async (policy) => {
-      await cluster.kubectl(['delete', '-f', demoManifest(policy), '--wait=true', '--ignore-not-found']);
+      await cluster.kubectl([
+        'delete',
+        '-n',
+        namespace,
+        '-f',
+        demoManifest(policy),
+        '--wait=true',
+        '--ignore-not-found',
+      ]);
     },
     enforced: (policies) => waitEnforced(cluster, policies),
-    curl: async (from, url) => {
-      const curl = ['curl', '--silent', '--show-error', '--output', '/dev/null', '--max-time', '2', url];
+    curl: async (from, method, url) => {
+      const quiet = ['--silent', '--show-error', '--output', '/dev/null', '--write-out', '%{http_code}'];
+      const curl = ['curl', ...quiet, '--max-time', '2', '--request', method, url];
       const result =
         from === 'outside'
           ? await cluster.outsideClient().exec(curl)
           : await cluster.exec(namespace, `deploy/${from}`, curl);
-      return result.code === 0;
+      return result.code === 0 ? Number(result.stdout) : undefined;
     },
     addresses: () => addresses(cluster),
     flows: async () => {

@@ -36,7 +36,7 @@ async function tellIneffective(cluster: Cluster, act: Act): Promise<void> {
 }
 
 async function playAffinity(cluster: Cluster): Promise<void> {
-  say('\n(e) MeshService api with Maglev and client affinity: each client stays on one backend, many spread');
+  say('\n(g) MeshService api with Maglev and client affinity: each client stays on one backend, many spread');
   await cluster.kubectl(['scale', '-n', 'shop', 'deployment/frontend', '--replicas=8']);
   await cluster.kubectl(['apply', '-f', demoManifest('sticky-api')]);
   await cluster.kubectl(['rollout', 'status', '-n', 'shop', 'deployment/frontend', '--timeout=60s']);
