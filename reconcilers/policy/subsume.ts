@@ -53,8 +53,20 @@ function ruleWithin(inner: PolicyRule, outer: PolicyRule): boolean {
 
 function httpWithin(inner: PolicyRule['http'], outer: PolicyRule['http']): boolean {
   if (outer === undefined) return true;
-  const allowed = new Set(outer.map((match) => JSON.stringify(match)));
-  return inner?.every((match) => allowed.has(JSON.stringify(match))) ?? false;
+  return inner !== undefined && textsOf(inner).isSubsetOf(textsOf(outer));
+}
+
+type Http = NonNullable<PolicyRule['http']>;
+const texts = new WeakMap<Http, ReadonlySet<string>>();
+
+/** Once for each rule: it is compared with those of all other policies. */
+function textsOf(http: Http): ReadonlySet<string> {
+  let known = texts.get(http);
+  if (known === undefined) {
+    known = new Set(http.map((match) => JSON.stringify(match)));
+    texts.set(http, known);
+  }
+  return known;
 }
 
 function peerWithin(inner: Peer, outer: Peer): boolean {

@@ -55,7 +55,14 @@ function tell(update: Update, policy: PolicyRecord): void {
   const told = JSON.stringify([
     policy.version,
     state.pods,
-    state.ineffective.map(({ by, direction, message }) => [by.kind, by.namespace, by.name, direction, message]),
+    state.ineffective.map(({ by, direction, message }) => [
+      by.kind,
+      by.namespace,
+      by.name,
+      String(by.generation),
+      direction,
+      message,
+    ]),
   ]);
   if (told === policy.told) return;
   policy.told = told;
