@@ -35,6 +35,7 @@ struct side {
 #define CONN_REVOKED 16	 /* cut by a policy change: whoever still speaks is reset */
 #define CONN_REPLIED 32
 #define CONN_OPENING 64	 /* counted in weft_opening until both ends have been heard */
+#define CONN_ROUTED 128	 /* to a Service, of which Envoy chooses the backend: policies are asked when it has */
 
 struct weft_conn {
 	__u64 seen_ns; /* CLOCK_MONOTONIC_COARSE: good to a few ms, and a tenth of the price */

@@ -108,6 +108,8 @@ struct weft_service {
 	__u32 flags;
 	__u32 affinity_s;  /* seconds, 0: off */
 	__u32 maglev_size; /* entries of the table in weft_maglev, prime; 0 without SERVICE_MAGLEV */
+	__be16 proxy_port; /* not 0: Envoy routes what pods send here, behind its listener on this port */
+	__u8 pad[6];
 };
 
 /* weft_backends: hash (set, index) -> address. */
@@ -248,4 +250,5 @@ struct weft_config {
 	__u8 pod_mac[6];  /* the same in every pod */
 	__u8 host_mac[6]; /* of the host side of every veth */
 	__u32 masquerade_mark; /* set on packets from a pod to the world; nftables masquerades them */
+	__u64 netns; /* cookie of the node's own network namespace */
 };

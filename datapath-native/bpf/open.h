@@ -121,6 +121,14 @@ static __always_inline int admit(struct __sk_buff *skb, struct packet *p, struct
 	/* Where no policy is in force a connection may be older than its entry. */
 	else if (!opens(p) && (conn->from.set || conn->to.set))
 		return REASON_INVALID;
+	if (p->routed) {
+		if (!opens_tcp(p))
+			return REASON_INVALID;
+		conn->flags |= CONN_ROUTED;
+		conn->proxy_port = p->routed;
+		conn->frontend = p->dst;
+		conn->frontend_port = p->dport;
+	}
 	directed(&way, p);
 	reason = decide(conn, &way, &p->dir, &conn->proxy_port);
 	conn->reason = reason;

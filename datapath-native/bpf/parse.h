@@ -65,6 +65,8 @@ struct packet {
 	__u8 ttl;
 	__u8 leg;   /* of the connection's key; see open.h */
 	__u8 stage; /* enum stage, of packets that Envoy sends */
+	__be16 routed; /* not 0: to a Service that Envoy routes, behind this listener */
+	__u8 pad[2];
 	__u32 slot;  /* of the pod whose device this is, SLOT_NONE on the underlay */
 };
 

@@ -98,6 +98,11 @@ static __always_inline int decide(struct weft_conn *conn, const struct weft_tupl
 	__be16 port = way->proto == IPPROTO_ICMP || way->proto == IPPROTO_ICMPV6 ? 0 : way->pb;
 	__u32 egress, ingress;
 
+	if (conn->flags & CONN_ROUTED) {
+		*dir = DIR_EGRESS;
+		*listener = conn->proxy_port;
+		return REASON_PROXIED;
+	}
 	*listener = 0;
 	*dir = DIR_INGRESS;
 	if (conn->flags & CONN_NODE)

@@ -3,6 +3,7 @@
  * Services at the socket: a connection to a frontend becomes one to a backend before its first packet, so no packet
  * pays. IPv4 and IPv4-mapped addresses are one family.
  */
+#include <linux/in.h>
 #include "maps_service.h"
 #include "addr.h"
 #include "service.h"
@@ -79,10 +80,13 @@ static __always_inline int forward(struct bpf_sock_addr *ctx, int v6, int datagr
 	svc = find(&r.key, &addr);
 	if (!svc)
 		return PROCEED;
+	r.client = bpf_get_netns_cookie(ctx);
+	/* Envoy must see which Service was meant. Sockets of the node itself have no way to it. */
+	if (svc->proxy_port && ctx->protocol == IPPROTO_TCP && r.client != config.netns)
+		return PROCEED;
 	if (!svc->count)
 		return refuse();
 	rk.cookie = bpf_get_socket_cookie(ctx);
-	r.client = bpf_get_netns_cookie(ctx);
 	if (datagram && !svc->affinity_s)
 		r.flow = rk.cookie;
 	if (choose_backend(&r, svc, &backend))

@@ -75,6 +75,10 @@ __noinline int translate_service(struct __sk_buff *skb, struct packet *p, __u8 s
 	svc = frontend_of(&r.key, p);
 	if (!svc)
 		return 0;
+	if (svc->proxy_port && p->proto == IPPROTO_TCP && p->hook == HOOK_FROM_POD) {
+		p->routed = svc->proxy_port;
+		return 0;
+	}
 	p->frontend = p->dst;
 	p->frontend_port = p->dport;
 	r.client = addr_hash(&p->src);

@@ -1,6 +1,8 @@
 //! The datapath of this node: maps, programs, and where they are attached.
 
 use std::fs;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,6 +17,7 @@ use weft_netlink::in_namespace;
 
 /// Devices from which on it is worth it to ask the kernel to hurry.
 const MANY: usize = 8;
+const SO_NETNS_COOKIE: libc::c_int = 71;
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 const FROM_POD: &str = "weft_from_pod";
 const TO_POD: &str = "weft_to_pod";
@@ -65,6 +68,7 @@ impl Datapath {
             pod_mac: POD_MAC,
             host_mac: HOST_MAC,
             masquerade_mark: MASQUERADE_MARK,
+            netns: netns_cookie()?,
         };
         let loaded = objects::load(&directory, &config, &options.budgets)?;
         let datapath = Self {
@@ -238,6 +242,30 @@ fn ifindex(name: &str) -> Result<u32> {
             "there is no such device in this network namespace",
         )),
         index => Ok(index),
+    }
+}
+
+/// Of the network namespace that the calling thread is in.
+fn netns_cookie() -> Result<u64> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).step(|| "opening a socket".to_owned())?;
+    let mut cookie = 0_u64;
+    let mut length = size_of_val(&cookie) as libc::socklen_t;
+    // SAFETY: the value is as long as the call is told.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    match result {
+        0 => Ok(cookie),
+        _ => Err(Error::new(
+            "asking for the network namespace's cookie",
+            std::io::Error::last_os_error(),
+        )),
     }
 }
 

@@ -144,6 +144,8 @@ pub struct ServiceValue {
     pub flags: u32,
     pub affinity_s: u32,
     pub maglev_size: u32,
+    pub proxy_port_be: u16,
+    pub pad: [u8; 6],
 }
 
 #[repr(C)]
@@ -205,11 +207,12 @@ pub struct Config {
     pub pod_mac: [u8; 6],
     pub host_mac: [u8; 6],
     pub masquerade_mark: u32,
+    pub netns: u64,
 }
 
 plain! {
     AddressKey = 20, AddressValue = 16, PolicyKey = 24, PolicyValue = 8, Pod = 56, Proxy = 8, ServiceKey = 24,
-    ServiceValue = 32, BackendKey = 16, BackendValue = 24, Metric = 16, Event = 112, Config = 56,
+    ServiceValue = 40, BackendKey = 16, BackendValue = 24, Metric = 16, Event = 112, Config = 64,
 }
 
 /// (map, bytes of a key, bytes of a value) of every map that the loader reads or writes.

@@ -221,7 +221,7 @@ mod tests {
             };
             assert_eq!(results, [0; 3], "{}", std::io::Error::last_os_error());
             let directory = Path::new("/mnt");
-            let config = Config::from_bytes(&[0; 56]).expect("the size of a configuration");
+            let config = Config::from_bytes(&[0; 64]).expect("the size of a configuration");
             load(directory, &config, &Budgets::new()).expect("loaded objects");
             test(&Maps::open(directory).expect("pinned maps"));
         });

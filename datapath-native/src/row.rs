@@ -87,6 +87,8 @@ pub struct ServiceRow {
     pub node_port: bool,
     pub affinity_s: u32,
     pub maglev_size: u32,
+    /// 0: none.
+    pub proxy_port: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -234,6 +236,8 @@ impl ServiceRow {
             flags: maglev | node_port,
             affinity_s: self.affinity_s,
             maglev_size: self.maglev_size,
+            proxy_port_be: self.proxy_port.to_be(),
+            pad: [0; 6],
         }
     }
 
@@ -250,6 +254,7 @@ impl ServiceRow {
             node_port: value.flags & SERVICE_NODE_PORT != 0,
             affinity_s: value.affinity_s,
             maglev_size: value.maglev_size,
+            proxy_port: u16::from_be(value.proxy_port_be),
         }
     }
 }
@@ -352,6 +357,7 @@ mod tests {
             node_port: true,
             affinity_s: 10800,
             maglev_size: 251,
+            proxy_port: 20_001,
         };
         let key = ServiceKey::from_bytes(row.key().expect("a key").bytes()).expect("the same size");
         let value = ServiceValue::from_bytes(row.value().bytes()).expect("the same size");

@@ -91,7 +91,7 @@ impl Node {
             underlay_ifindex: UNDERLAY,
             tiny: Vec::new(),
         };
-        let programs = Programs::load(&config);
+        let programs = ns.run(|| Programs::load(&config));
         programs.address("0.0.0.0/0", 2, WORLD);
         programs.address("::/0", 2, WORLD);
         for other in 1..=nodes {

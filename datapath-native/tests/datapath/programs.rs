@@ -27,6 +27,25 @@ pub struct Programs {
 const TC: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tc.bpf.o"));
 const SOCK: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sock.bpf.o"));
 
+/// Of the calling thread's network namespace.
+fn netns_cookie() -> u64 {
+    use std::os::fd::AsRawFd;
+    let socket = std::net::UdpSocket::bind(("127.0.0.1", 0)).expect("a socket");
+    let (mut cookie, mut length) = (0_u64, 8_u32);
+    // SAFETY: the value is as long as the call is told; 71 is SO_NETNS_COOKIE.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            71,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    assert_eq!(result, 0);
+    cookie
+}
+
 fn prepare(object: &mut OpenObject, config: &Config) {
     for mut map in object.maps_mut() {
         let name = map.name().to_string_lossy().into_owned();
@@ -40,6 +59,7 @@ fn prepare(object: &mut OpenObject, config: &Config) {
                 .raw(&POD_MAC)
                 .raw(&HOST_MAC)
                 .u32(MASQUERADE_MARK)
+                .u64(netns_cookie())
                 .0;
             data[..image.len()].copy_from_slice(&image);
             continue;
@@ -218,7 +238,9 @@ impl Programs {
             .u32(s.count)
             .u32(s.flags)
             .u32(s.affinity)
-            .u32(s.maglev);
+            .u32(s.maglev)
+            .be16(s.proxy)
+            .raw(&[0; 6]);
         self.put("weft_services", key, value);
     }
 
@@ -280,6 +302,8 @@ pub struct Service {
     pub flags: u32,
     pub affinity: u32,
     pub maglev: u32,
+    /// Port of Envoy's listener, 0: none.
+    pub proxy: u16,
 }
 
 impl Service {
@@ -294,6 +318,7 @@ impl Service {
             flags: 0,
             affinity: 0,
             maglev: 0,
+            proxy: 0,
         }
     }
     fn family(&self) -> u8 {

@@ -12,6 +12,7 @@ use crate::cluster::*;
 use crate::frame::{ACK, Frame, SYN, tcp, udp};
 use crate::layout::*;
 use crate::netns::Netns;
+use crate::programs::Service;
 use crate::require_root;
 use crate::run::{DROPPED, REDIRECT};
 use crate::talk::*;
@@ -112,6 +113,11 @@ fn dial(client: IpAddr, server: SocketAddr, stage: u32) -> Result<TcpStream, Err
 
 /// A proxy as Envoy is set up: transparent on both sides. Counts its connections.
 pub fn serve_proxy(ns: &Netns, port: u16, stage: u32) -> Arc<AtomicUsize> {
+    serve(ns, port, stage, None)
+}
+
+/// `to`: where all connections go; None: where their clients wanted to.
+fn serve(ns: &Netns, port: u16, stage: u32, to: Option<SocketAddr>) -> Arc<AtomicUsize> {
     let listener = ns.run(|| TcpListener::bind(("::", port)).expect("bind"));
     option(&listener, libc::IPPROTO_IPV6, libc::IPV6_TRANSPARENT, 1);
     let count = Arc::new(AtomicUsize::new(0));
@@ -124,17 +130,17 @@ pub fn serve_proxy(ns: &Netns, port: u16, stage: u32) -> Arc<AtomicUsize> {
             let path = path.clone();
             thread::spawn(move || {
                 crate::netns::join(&path);
-                pass_on(client, stage)
+                pass_on(client, stage, to)
             });
         }
     });
     count
 }
 
-fn pass_on(client: TcpStream, stage: u32) -> Option<()> {
+fn pass_on(client: TcpStream, stage: u32, to: Option<SocketAddr>) -> Option<()> {
     let peer = client.peer_addr().ok()?.ip().to_canonical();
     let meant = client.local_addr().ok()?;
-    let meant = SocketAddr::new(meant.ip().to_canonical(), meant.port());
+    let meant = to.unwrap_or(SocketAddr::new(meant.ip().to_canonical(), meant.port()));
     let server = dial(peer, meant, stage).ok()?;
     let (mut from_client, mut to_client) = (client.try_clone().ok()?, client);
     let (mut from_server, mut to_server) = (server.try_clone().ok()?, server);
@@ -362,6 +368,58 @@ fn connections_of_a_proxy_that_is_gone_are_reset() {
     line(&mut held).expect("greeting");
     c.nodes[0].programs.pod(5, 0, 0, 2, &[]);
     assert!(exchange(&mut held, "anybody there?").is_err());
+}
+
+/// The Service 10.96.0.10:80 and fd00:96::10:80, of which Envoy chooses the backend, on 20003.
+fn routed(node: &Node) -> [IpAddr; 2] {
+    let frontends = [ip("10.96.0.10"), ip("fd00:96::10")];
+    for frontend in frontends {
+        let service = Service {
+            proxy: 20_003,
+            ..Service::new(frontend, 80, TCP, 0, 0)
+        };
+        node.programs.service(&service);
+    }
+    frontends
+}
+
+#[test]
+fn a_service_with_routes_is_envoys_to_serve_and_policies_are_about_the_backend_it_chooses() {
+    require_root!();
+    let mut c = Cluster::new(2);
+    let client = c.nodes[0].pod(3, CLIENT_SET, CLIENT);
+    let near = c.nodes[0].pod(4, SERVER_SET, SERVER);
+    let far = c.nodes[1].pod(4, 0, SERVER);
+    let proxy = c.nodes[0].proxy_pod(5);
+    c.nodes[0].programs.address(&format!("{}/128", far.v6), SERVER, POD);
+    let frontends = routed(&c.nodes[0]);
+    serve_tcp(&near.ns, near.v4, 8080);
+    serve_tcp(&far.ns, far.v6, 8080);
+    let to_near = serve(&proxy.ns, 20_003, CLIENT_SIDE, Some(SocketAddr::new(near.v4, 8080)));
+    let authorizing = serve_proxy(&proxy.ns, 20_001, SERVER_SIDE);
+    let ask = |frontend| ask_tcp(&client.ns, frontend, 80);
+    assert!(ask(frontends[0]).is_err(), "the client may not");
+    let egress = |port, allow| {
+        let programs = &c.nodes[0].programs;
+        programs.policy(CLIENT_SET, SERVER, EGRESS, TCP, port, allow, RULE);
+    };
+    egress(8080, true);
+    assert!(ask(frontends[0]).is_err(), "the server does not allow it");
+    let programs = &c.nodes[0].programs;
+    programs.policy_proxy(SERVER_SET, CLIENT, INGRESS, 8080, RULE, 20_001);
+    assert_eq!(ask(frontends[0]).expect("both do"), client.v4.to_string());
+    assert_eq!([seen(&to_near), seen(&authorizing)], [3, 1]);
+    let event = programs.events().into_iter().rfind(|e| e.kind == NEW);
+    let event = event.expect("a new connection");
+    assert_eq!((event.dst, event.service), (frontends[0], Some((frontends[0], 80))));
+
+    let other = c.nodes[0].proxy_pod(6);
+    serve(&other.ns, 20_003, CLIENT_SIDE, Some(SocketAddr::new(far.v6, 8080)));
+    assert_eq!(ask(frontends[1]).expect("another node"), client.v6.to_string());
+    let mut held = connect(&client.ns, frontends[1], 80).expect("held");
+    line(&mut held).expect("greeting");
+    c.nodes[0].bump(3);
+    exchange(&mut held, "after a change of policies").expect("it lives");
 }
 
 const MARK_PROXY: u32 = 0x7752_6670;

@@ -235,3 +235,30 @@ fn clients_with_affinity_stay_random_or_by_maglev() {
         "random affinity is remembered a client"
     );
 }
+
+#[test]
+fn a_pods_socket_leaves_a_service_with_routes_to_envoy_and_a_nodes_does_not() {
+    require_root!();
+    let Some(scene) = scene("routed") else {
+        return;
+    };
+    let frontend = ip("10.96.0.30");
+    scene.service(frontend, TCP, 31, |service| service.proxy = 20_003);
+    let node = &scene.cluster.nodes[0];
+    let proxy = |pods: &Scene| {
+        let mark = reason("NO_PROXY");
+        let events = pods.cluster.nodes[0].programs.events();
+        events.iter().filter(|e| u32::from(e.reason) == mark).count()
+    };
+    let join = format!(
+        "echo $$ > {}/cgroup.procs; exec timeout 1 bash -c ': < /dev/tcp/{frontend}/80'",
+        scene.cgroup.path.display()
+    );
+    let run = |ns: &crate::netns::Netns| {
+        let status = ns.command("sh").args(["-c", &join]).status();
+        status.expect("sh").success()
+    };
+    assert!(!run(&scene.pods[0].ns), "no Envoy");
+    assert!(proxy(&scene) > 0);
+    assert!(run(&node.ns), "the node's own socket is translated");
+}

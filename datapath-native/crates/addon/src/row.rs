@@ -188,6 +188,7 @@ fn service_row(row: &JsRow, purpose: Use) -> Result<ServiceRow, String> {
         node_port: false,
         affinity_s: 0,
         maglev_size: 0,
+        proxy_port: 0,
     };
     if purpose == Use::Upsert {
         parsed.backends = match &row.backends {
@@ -199,6 +200,9 @@ fn service_row(row: &JsRow, purpose: Use) -> Result<ServiceRow, String> {
         parsed.node_port = row.node_port.ok_or("nodePort is missing")?;
         parsed.affinity_s = number("affinitySeconds", row.affinity_seconds)?;
         parsed.maglev_size = number("maglevSize", row.maglev_size)?;
+        if let Some(port) = row.proxy_port {
+            parsed.proxy_port = whole("proxyPort", port)?;
+        }
     }
     Ok(parsed)
 }
@@ -363,6 +367,7 @@ impl From<ServiceRow> for JsRow {
             node_port: Some(row.node_port),
             affinity_seconds: Some(row.affinity_s.into()),
             maglev_size: Some(row.maglev_size.into()),
+            proxy_port: (row.proxy_port != 0).then(|| row.proxy_port.into()),
             ..Self::default()
         }
     }
