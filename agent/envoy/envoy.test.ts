@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { hex64 } from '../tables/hash.ts';
 import { FakeEnvoy } from '../testing/envoy.ts';
-import { endpoint, envoy, httpSet, policySet } from '../testing/resources.ts';
+import { endpoint, envoy, httpSet, policySet, service } from '../testing/resources.ts';
 import { TestNode, until } from '../testing/test-node.ts';
 import { listenerAddress } from './address.ts';
 import { CLUSTER_TYPE, LISTENER_TYPE, ROUTE_TYPE } from './resources.ts';
@@ -46,6 +46,37 @@ describe('rows that point at Envoy', () => {
     const bytes = Buffer.from(real.held[LISTENER_TYPE]?.get(name) ?? []);
     expect(bytes).toEqual(Buffer.concat([Buffer.from('listener'), listenerAddress(port, true)]));
     expect(Buffer.from(real.held[CLUSTER_TYPE]?.get('origin') ?? []).toString()).toBe('cluster');
+  });
+
+  test('of a Service with routes are written once Envoy has its listener, and end with the routes', async () => {
+    const { envoy: real } = await node.pod(3);
+    const frontend = () => node.model.rows('services').map((row) => (row.table === 'services' ? row.proxyPort : 0));
+    await node.batch([service('api', ['10.96.0.5', 'fd00:96::5'], ['10.0.0.4'])]);
+    expect(frontend()).toEqual([undefined, undefined]);
+    const seen: unknown[] = [];
+    node.model.onWrite = () => {
+      if (frontend().some((port) => port !== undefined)) seen.push(real.names(LISTENER_TYPE));
+    };
+    const routes = [listener(ONE), route(ONE), envoy('endpoints', 'service/shop/api/80', Buffer.from('endpoints'))];
+    await node.batch([...routes, service('api', ['10.96.0.5', 'fd00:96::5'], ['10.0.0.4'], ONE)]);
+    const port = node.ports.portOf(ONE);
+    expect(frontend()).toEqual([port, port]);
+    expect(seen[0]).toEqual([nameOf(ONE)]);
+    expect(await node.tables.repair()).toEqual([]);
+    real.refuses = (name) => (name === nameOf(TWO) ? 'no such filter' : undefined);
+    const refused = [listener(TWO), route(TWO), service('api', ['10.96.0.5', 'fd00:96::5'], ['10.0.0.5'], TWO)];
+    const outcomes = await node.batch(refused);
+    expect(outcomes).toContainEqual(
+      expect.objectContaining({ name: 'service/shop/api', error: expect.stringContaining('no such filter') }),
+    );
+    expect(frontend()).toEqual([port, port]);
+    await node.restart();
+    expect(frontend()).toEqual([port, port]);
+    await node.batch(
+      [service('api', ['10.96.0.5', 'fd00:96::5'], ['10.0.0.4'])],
+      routes.map(([name]) => name),
+    );
+    expect(frontend()).toEqual([undefined, undefined]);
   });
 
   test('wait for an Envoy that does not answer no longer than they may, and not at all for what they point at', async () => {

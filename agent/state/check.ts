@@ -13,6 +13,6 @@ export function checkResource({ name, bytes }: Upsert, node: string): void {
   const resource = decodeResource(name, bytes);
   if (resource.$case === 'policySet') policyRows(name, resource.value, ANY_PORT);
   else if (resource.$case === 'address') addressRow(name, resource.value);
-  else if (resource.$case === 'service') serviceRows(name, resource.value, node);
+  else if (resource.$case === 'service') serviceRows(name, resource.value, node, ANY_PORT);
   else if (resource.$case === 'envoy') checkEnvoyResource(name, resource.value);
 }

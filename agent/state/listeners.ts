@@ -2,6 +2,7 @@
 import { envoyResource, PREFIX } from '../envoy/resources.ts';
 import { listenersOf, type PortOf, setOfName } from '../tables/policy-rows.ts';
 import { decodeResource } from '../tables/resource.ts';
+import { routeListenersOf } from '../tables/service-rows.ts';
 import type { Journal } from './journal.ts';
 import type { ResourceStore, Upsert } from './store.ts';
 
@@ -45,7 +46,9 @@ export class ListenerGate {
   readonly #journal: Journal;
   /** Listeners that each set in the store points at; only sets that do. */
   readonly #bySet = new Map<string, ReadonlySet<bigint>>();
-  /** How many sets point at a listener. */
+  /** There are listeners of routes: Services are looked at, too. */
+  #routes = false;
+  /** How many sets and Services point at a listener. */
   readonly #uses = new Map<bigint, number>();
   /** Sets that wait for Envoy to take their listeners, by name; the store has their last good version, or them. */
   readonly #held = new Map<string, Upsert>();
@@ -67,13 +70,15 @@ export class ListenerGate {
   /** Takes over what the store holds. */
   start(): void {
     for (const name of this.#store.names('policyset/')) this.note(name);
+    this.#routes = this.#store.names(ROUTES).length > 0;
+    if (this.#routes) for (const name of this.#store.names(SERVICES)) this.note(name);
     const all = [...this.#store.names(PREFIX)].flatMap((name) => envoyListener(name, this.#store.get(name)?.bytes));
     this.#host.reserve([...this.#uses.keys(), ...all]);
   }
 
-  /** To be called when the store has another version of a set. */
+  /** To be called when the store has another version of a set or a Service. */
   note(name: string): void {
-    const listeners = listenersIn(name, this.#store.get(name)?.bytes);
+    const listeners = this.#listenersIn(name, this.#store.get(name)?.bytes);
     for (const id of listeners) this.#count(id, 1);
     for (const id of this.#bySet.get(name) ?? []) this.#count(id, -1);
     if (listeners.size > 0) this.#bySet.set(name, listeners);
@@ -93,6 +98,7 @@ export class ListenerGate {
    */
   async offer(sound: Upsert[], errors: Map<string, string>): Promise<{ good: Upsert[]; offered: string[] }> {
     const forEnvoy = sound.filter(({ name }) => name.startsWith(PREFIX));
+    this.#routes ||= forEnvoy.some(({ name }) => name.startsWith(ROUTES));
     const fresh = new Set(sound.flatMap((upsert) => this.#awaited(upsert)));
     if (fresh.size === 0 && forEnvoy.length === 0) return { good: sound, offered: [] };
     this.#host.reserve([...fresh, ...forEnvoy.flatMap(({ name, bytes }) => envoyListener(name, bytes))]);
@@ -120,19 +126,24 @@ export class ListenerGate {
 
   /** Listeners that Envoy has to take before a set is as it should be. */
   #awaited({ name, bytes }: Upsert): bigint[] {
-    return [...listenersIn(name, bytes)].filter((id) => this.#held.has(name) || !this.#uses.has(id));
+    return [...this.#listenersIn(name, bytes)].filter((id) => this.#held.has(name) || !this.#uses.has(id));
   }
 
   /** Whether a resource may be applied, as far as Envoy has a say in it; else it waits. */
   #takes(upsert: Upsert, refused: ReadonlyMap<bigint, string>, errors: Map<string, string>): boolean {
-    const listeners = [...listenersIn(upsert.name, upsert.bytes)];
+    const listeners = [...this.#listenersIn(upsert.name, upsert.bytes)];
     const hasPorts = listeners.every((id) => this.#host.portOf(id) !== undefined);
     const reasons = hasPorts ? listeners.flatMap((id) => refused.get(id) ?? []) : [NO_PORT];
     if (reasons.length === 0) return true;
-    errors.set(upsert.name, `Envoy does not serve the listener of its HTTP rules: ${reasons.join('; ')}`);
+    const what = upsert.name.startsWith(SERVICES) ? 'routes' : 'HTTP rules';
+    errors.set(upsert.name, `Envoy does not serve the listener of its ${what}: ${reasons.join('; ')}`);
     this.#held.set(upsert.name, upsert);
     // Without an earlier version it is applied: connections that need the listener are refused, and no others.
     return hasPorts && this.#store.get(upsert.name) === undefined;
+  }
+
+  #listenersIn(name: string, bytes: Uint8Array | undefined): ReadonlySet<bigint> {
+    return !this.#routes && name.startsWith(SERVICES) ? NONE : listenersIn(name, bytes);
   }
 
   #count(listener: bigint, by: number): void {
@@ -145,10 +156,15 @@ export class ListenerGate {
 const NO_PORT = 'this node has no port left for it';
 const NONE: ReadonlySet<bigint> = new Set();
 
-/** The listeners that a resource's rows point at; none for what is no policy set. */
+const SERVICES = 'service/';
+/** What Envoy balances over, which only routes need; without any no Service names a listener. */
+const ROUTES = `${PREFIX}endpoints/`;
+
+/** The listeners that a resource's rows point at; none for what is neither a policy set nor a Service. */
 function listenersIn(name: string, bytes: Uint8Array | undefined): ReadonlySet<bigint> {
-  if (bytes === undefined || setOfName(name) === undefined) return NONE;
+  if (bytes === undefined || !(name.startsWith(SERVICES) || setOfName(name) !== undefined)) return NONE;
   const resource = decodeResource(name, bytes);
+  if (resource.$case === 'service') return new Set(routeListenersOf(resource.value));
   return resource.$case === 'policySet' ? listenersOf(resource.value) : NONE;
 }
 

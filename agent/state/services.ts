@@ -1,5 +1,6 @@
 /** Services in the kernel: frontends, and backend sets counted by the frontends' Services that use them. */
 import type { BackendSetRow, Datapath, Row, ServiceRow, Step } from 'bpf-loader-napi';
+import type { PortOf } from '../tables/policy-rows.ts';
 import { decodeResource } from '../tables/resource.ts';
 import { rowKey, sameRow } from '../tables/rows.ts';
 import { planServices } from '../tables/service-plan.ts';
@@ -18,16 +19,18 @@ const NONE: ServiceRows = { frontends: [], backends: [] };
 
 export class ServiceTables {
   readonly #node: string;
+  readonly #portOf: PortOf;
   readonly #uses = new Map<bigint, number>();
 
-  constructor(node: string) {
+  constructor(node: string, portOf: PortOf) {
     this.#node = node;
+    this.#portOf = portOf;
   }
 
   rows(name: string, bytes: Uint8Array | undefined): ServiceRows {
     if (bytes === undefined) return NONE;
     const resource = decodeResource(name, bytes);
-    return resource.$case === 'service' ? serviceRows(name, resource.value, this.#node) : NONE;
+    return resource.$case === 'service' ? serviceRows(name, resource.value, this.#node, this.#portOf) : NONE;
   }
 
   /** Counts a Service's backend sets without writing them, after the kernel was brought in line by other means. */

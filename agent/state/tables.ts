@@ -55,7 +55,7 @@ export class NodeTables {
   constructor(options: NodeTablesOptions) {
     this.#options = options;
     this.#gate = new ListenerGate(options.listeners ?? NO_LISTENERS, options.store, options.journal);
-    this.#services = new ServiceTables(options.node);
+    this.#services = new ServiceTables(options.node, (listener) => this.#gate.portOf(listener));
   }
 
   get pods(): LocalPod[] {
@@ -165,6 +165,7 @@ export class NodeTables {
 
     for (const [name, error] of await this.#applyVerdicts(changes)) errors.set(name, error);
     const services = changes.filter(({ name }) => name.startsWith('service/'));
+    for (const { name } of services) this.#gate.note(name);
     for (const [name, error] of await this.#applyServices(services)) errors.set(name, error);
     this.#gate.settle({ good, offered, deletes }, errors);
     return [...new Set([...offered, ...names, ...errors.keys()])].map((name) => ({

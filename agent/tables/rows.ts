@@ -75,7 +75,8 @@ function sameService(a: ServiceRow, b: ServiceRow): boolean {
     a.count === b.count &&
     a.nodePort === b.nodePort &&
     a.affinitySeconds === b.affinitySeconds &&
-    a.maglevSize === b.maglevSize
+    a.maglevSize === b.maglevSize &&
+    a.proxyPort === b.proxyPort
   );
 }
 

@@ -1,7 +1,8 @@
-import { Algorithm, type Backend, type Service, type ServicePort } from '@weft/node-api';
+import { Algorithm, type Backend, Protocol, type Service, type ServicePort } from '@weft/node-api';
 import type { BackendSetRow, ServiceRow } from 'bpf-loader-napi';
 import { addressText, type Family, familyOf } from './address.ts';
 import { hash64 } from './hash.ts';
+import type { PortOf } from './policy-rows.ts';
 import { ResourceError } from './resource.ts';
 
 export interface ServiceRows {
@@ -28,9 +29,11 @@ export const serviceId = (namespace: string, name: string): bigint => hash64(`se
  * about what comes from outside.
  *
  * @param node whose local backends count for the traffic policy Local
+ * What pods send to a cluster IP goes to Envoy where the port has routes; node ports and addresses for the world do not.
+ *
  * @throws ResourceError where an address or port is out of range
  */
-export function serviceRows(name: string, service: Service, node: string): ServiceRows {
+export function serviceRows(name: string, service: Service, node: string, portOf: PortOf): ServiceRows {
   const frontends: ServiceRow[] = [];
   const sets = new Map<bigint, BackendSetRow>();
   const clusterIps = service.clusterIps.map((bytes) => checkedAddress(name, bytes));
@@ -39,12 +42,20 @@ export function serviceRows(name: string, service: Service, node: string): Servi
 
   for (const port of service.ports) {
     checkPort(name, port.port);
-    const add = (address: string, family: Family, number: number, scope: ServiceRow['scope'], local: boolean) => {
+    const add = (
+      address: string,
+      family: Family,
+      number: number,
+      scope: ServiceRow['scope'],
+      local: boolean,
+      proxy: Pick<ServiceRow, 'proxyPort'> = {},
+    ) => {
       const set = backendSet(name, service, port, family, local ? node : undefined);
       if (set) sets.set(set.set, set);
-      frontends.push(frontend(service, port, set, { address, family, port: number, scope }));
+      frontends.push({ ...frontend(service, port, set, { address, family, port: number, scope }), ...proxy });
     };
-    for (const { text, family } of clusterIps) add(text, family, port.port, 'internal', service.internalLocal);
+    const proxy = routedBy(name, port, portOf);
+    for (const { text, family } of clusterIps) add(text, family, port.port, 'internal', service.internalLocal, proxy);
     for (const { text, family } of externalIps) {
       add(text, family, port.port, 'internal', false);
       add(text, family, port.port, 'external', service.externalLocal);
@@ -57,6 +68,24 @@ export function serviceRows(name: string, service: Service, node: string): Servi
     }
   }
   return { frontends, backends: [...sets.values()] };
+}
+
+/** The listeners to which pods' connections to the Service go. */
+export function routeListenersOf({ ports }: Pick<Service, 'ports'>): bigint[] {
+  return ports.flatMap(({ listener }) => (listener === 0n ? [] : [listener]));
+}
+
+function routedBy(
+  name: string,
+  { protocol, listener, port }: ServicePort,
+  portOf: PortOf,
+): Pick<ServiceRow, 'proxyPort'> {
+  if (listener === 0n) return {};
+  if (protocol !== Protocol.PROTOCOL_TCP)
+    throw new ResourceError(`${name} has routes on port ${port}, which is not TCP`);
+  const proxyPort = portOf(listener);
+  if (proxyPort === undefined) throw new ResourceError(`${name} has routes, and this node has no port left for them`);
+  return { proxyPort };
 }
 
 function frontend(

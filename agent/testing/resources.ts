@@ -75,12 +75,13 @@ export function httpSet(id: bigint, peerClass: bigint, listener: bigint): [strin
 
 /** A resource for Envoy; `listener`: what the kernel sends to it. */
 export function envoy(
-  kind: 'listener' | 'route' | 'cluster',
+  kind: 'listener' | 'route' | 'cluster' | 'endpoints',
   name: string,
   value: Uint8Array,
   listener = 0n,
 ): [string, Resource] {
   const types = {
+    endpoints: 'envoy.config.endpoint.v3.ClusterLoadAssignment',
     listener: 'envoy.config.listener.v3.Listener',
     route: 'envoy.config.route.v3.RouteConfiguration',
     cluster: 'envoy.config.cluster.v3.Cluster',
@@ -89,13 +90,14 @@ export function envoy(
   return [`envoy/${kind}/${name}`, { $case: 'envoy', value: { typeUrl, name, value: Buffer.from(value), listener } }];
 }
 
-export function service(name: string, clusterIps: string[], backends: string[]): [string, Resource] {
+/** `listener`: of its routes. */
+export function service(name: string, clusterIps: string[], backends: string[], listener = 0n): [string, Resource] {
   const port = {
     name: 'http',
     protocol: 6 as const,
     port: 80,
     nodePort: 0,
-    listener: 0n,
+    listener,
     backends: backends.map((text) => ({ address: bytes(text), port: 8080, node: 'n1' })),
   };
   return [
