@@ -3,27 +3,24 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { envoyBinary } from './testing/real-envoy.ts';
+import { envoyFiles } from '../test/local/envoy/binary.ts';
 
 const root = join(import.meta.dirname, '..');
 const built = ['bpf-loader-napi.node', 'weft-cni'].every((name) =>
   existsSync(join(root, 'datapath-native/dist', name)),
 );
-const reason = [
-  process.getuid?.() === 0 ? [] : 'needs root',
-  built ? [] : 'datapath-native is not built',
-  envoyBinary === undefined ? 'WEFT_TEST_ENVOY does not name its binary' : [],
-].flat()[0];
+const reason = [process.getuid?.() === 0 ? [] : 'needs root', built ? [] : 'datapath-native is not built'].flat()[0];
 const suite = reason === undefined ? describe : describe.skip;
 
 suite(`requests through Envoy${reason === undefined ? '' : ` (skipped: ${reason})`}`, () => {
-  test('are decided by the rules of the moment, whatever happens to the agent, to Envoy and to the rules', () => {
+  test('are decided by the rules of the moment, whatever happens to the agent, to Envoy and to the rules', async () => {
+    const { program } = await envoyFiles();
     const dir = mkdtempSync(join(tmpdir(), 'weft-layer7-'));
     const node = join(root, 'node_modules/.bin/node');
     const script = join(import.meta.dirname, 'testing', 'layer7.ts');
     let output = '';
     try {
-      output = execFileSync('unshare', ['-n', '-m', node, script, dir, envoyBinary ?? ''], {
+      output = execFileSync('unshare', ['-n', '-m', node, script, dir, program], {
         encoding: 'utf8',
         env: { ...process.env, NODE_OPTIONS: '' },
         stdio: ['ignore', 'pipe', 'ignore'],
@@ -49,13 +46,10 @@ suite(`requests through Envoy${reason === undefined ? '' : ` (skipped: ${reason}
       layer4Again: both('200 200'),
       proxyRows: [],
     });
-    const { slowestMs, ...answers }: Record<string, number> = Object(seen['newerEnvoy']);
-    expect(Object.keys(answers)).toEqual(['200']);
-    expect(slowestMs).toBeLessThan(900);
+    expect(seen['newerEnvoy']).toEqual({ 200: expect.any(Number), lostSyns: 0 });
     // A connection that is open when its listener changes may be cut; none is refused, and no SYN is lost.
-    const { slowestMs: slowest, ConnectionResetError: cut = 0, ...others } = Object(seen['otherListener']);
-    expect(Object.keys(others)).toEqual(['200']);
+    const { ConnectionResetError: cut = 0, ...others } = Object(seen['otherListener']);
+    expect(others).toEqual({ 200: expect.any(Number), lostSyns: 0 });
     expect(cut).toBeLessThan(3);
-    expect(slowest).toBeLessThan(900);
   }, 120_000);
 });

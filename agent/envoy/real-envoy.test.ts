@@ -2,10 +2,11 @@ import type { ChildProcess } from 'node:child_process';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { envoyFiles } from '../../test/local/envoy/binary.ts';
 import { hex64 } from '../tables/hash.ts';
 import { FakeSupervisor } from '../testing/envoy.ts';
-import { envoyBinary, killed, listenerMessage, routeMessage, startEnvoy } from '../testing/real-envoy.ts';
+import { killed, listenerMessage, routeMessage, startEnvoy } from '../testing/real-envoy.ts';
 import { envoy, httpSet, policySet } from '../testing/resources.ts';
 import { TestNode, until } from '../testing/test-node.ts';
 
@@ -35,16 +36,18 @@ function get(host: string, port: number | undefined): Promise<string> {
   });
 }
 
-const suite = envoyBinary === undefined ? describe.skip : describe;
-
-suite(`the real Envoy${envoyBinary === undefined ? ' (skipped: WEFT_TEST_ENVOY does not name its binary)' : ''}`, () => {
+describe('the real Envoy', () => {
+  let binary: string;
   let node: TestNode;
   let envoys: ChildProcess[] = [];
   const start = (uid: string): ChildProcess => {
-    const child = startEnvoy(envoyBinary ?? '', node.dir, join(node.dir, 'envoy'), uid);
+    const child = startEnvoy(binary, node.dir, join(node.dir, 'envoy'), uid);
     envoys.push(child);
     return child;
   };
+  beforeAll(async () => {
+    binary = (await envoyFiles()).program;
+  }, 300_000);
   beforeEach(async () => {
     node = await new TestNode({ patienceMs: 10_000 }).start();
   });

@@ -1,13 +1,8 @@
 /** The real Envoy on an agent's sockets, for tests. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-
-/** Where the binary is; undefined: there is none to test with. */
-export const envoyBinary = ((path) => (path !== undefined && existsSync(path) ? path : undefined))(
-  process.env['WEFT_TEST_ENVOY'],
-);
 
 const pipe = (path: string) => ({ endpoint: { address: { pipe: { path } } } });
 const HTTP2 = { '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions' };
