@@ -121,6 +121,8 @@ static __always_inline int send_back(struct __sk_buff *skb, const struct packet 
 		return -1;
 	__builtin_memcpy(back.dst, here.src, 6);
 	__builtin_memcpy(back.src, here.dst, 6);
+	if (p->hook == HOOK_FROM_PROXY) /* Envoy's frames say in their source address what it decided */
+		back.dst[5] = config.pod_mac[5];
 	write_macs(skb, &back);
 	skb->mark = MARK_RESET;
 	bpf_clone_redirect(skb, ifindex, p->hook == HOOK_TO_POD ? BPF_F_INGRESS : 0);

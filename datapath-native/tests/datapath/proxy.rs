@@ -409,7 +409,15 @@ fn a_service_with_routes_is_envoys_to_serve_and_policies_are_about_the_backend_i
     programs.policy_proxy(SERVER_SET, CLIENT, INGRESS, 8080, RULE, 20_001);
     assert_eq!(ask(frontends[0]).expect("both do"), client.v4.to_string());
     assert_eq!([seen(&to_near), seen(&authorizing)], [3, 1]);
-    let event = programs.events().into_iter().rfind(|e| e.kind == NEW);
+    let mut held = connect(&client.ns, frontends[0], 80).expect("held");
+    line(&mut held).expect("greeting");
+    exchange(&mut held, "both do").expect("it lives");
+    programs.policy(SERVER_SET, CLIENT, INGRESS, TCP, 8080, true, RULE);
+    c.nodes[0].bump(4);
+    let cut = exchange(&mut held, "no more layer 7");
+    assert!(cut.is_err() && !timed_out(cut), "Envoy hears of it");
+    programs.policy_proxy(SERVER_SET, CLIENT, INGRESS, 8080, RULE, 20_001);
+    let event = programs.events().into_iter().rfind(|e| e.kind == NEW && e.service.is_some());
     let event = event.expect("a new connection");
     assert_eq!((event.dst, event.service), (frontends[0], Some((frontends[0], 80))));
 
