@@ -39,6 +39,8 @@ export interface PodRow {
   readonly set: bigint;
   readonly ipv4?: string;
   readonly ipv6?: string;
+  /** Pods of one tenant share a budget of connections that are handed to Envoy; absent is tenant 0. */
+  readonly tenant?: bigint;
   /** true or absent. It runs Envoy for this node: speaks with its clients' addresses, and only the kernel's redirect reaches it. */
   readonly proxy?: boolean;
 }

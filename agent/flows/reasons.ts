@@ -7,6 +7,7 @@ const SENTENCES: ReadonlyMap<string, string> = new Map([
   ],
   ['from-proxy', 'Envoy has decided and passes it on'],
   ['no-proxy', 'its policy needs layer 7, and no Envoy serves it on this node'],
+  ['proxy-limit', 'the namespace had too many connections handed to Envoy within a second (4,096 on this node)'],
   ['proxy-port', "its source port is reserved for Envoy's own connections: only Envoy may open connections from it"],
   ['http-allowed', 'a rule matches the request'],
   ['http-denied', 'no rule matches the request: Envoy answered 403'],

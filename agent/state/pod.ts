@@ -1,6 +1,7 @@
 import type { Endpoint } from '@weft/node-api';
 import type { AddressRow, PodRow } from 'bpf-loader-napi';
 import { hostPrefix } from '../tables/address.ts';
+import { hash64 } from '../tables/hash.ts';
 import { QUARANTINE_SET } from '../tables/rows.ts';
 
 /** A pod with a network on this node. */
@@ -42,6 +43,7 @@ export function podRow(pod: LocalPod, endpoint: Endpoint | undefined, usable: (s
     ...(ipv4 === undefined ? {} : { ipv4 }),
     ...(ipv6 === undefined ? {} : { ipv6 }),
     ...(proxy ? { proxy: true } : {}),
+    tenant: hash64(`tenant ${pod.namespace}`),
   };
 }
 

@@ -63,7 +63,8 @@ function samePod(a: PodRow, b: PodRow): boolean {
     a.set === b.set &&
     a.ipv4 === b.ipv4 &&
     a.ipv6 === b.ipv6 &&
-    a.proxy === b.proxy
+    a.proxy === b.proxy &&
+    a.tenant === b.tenant
   );
 }
 

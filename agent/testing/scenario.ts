@@ -38,7 +38,7 @@ operator.put(
 const seen: Record<string, unknown> = {};
 const attempt = (from: string, to: string): string =>
   sh(
-    `ip netns exec wagt-${from} timeout 1 python3 -c "import socket; socket.create_connection(('${to}', 80), 0.8); print('open')" 2>/dev/null || echo closed`,
+    `ip netns exec wagt-${from} timeout 20 python3 -c "import socket; socket.create_connection(('${to}', 80), 3); print('open')" 2>/dev/null || echo closed`,
   ).trim();
 
 /** The CNI socket's word to another user, for whom its doors are opened. */

@@ -190,7 +190,7 @@ function requestText({ method, path, status, durationMs }: NonNullable<AgentFlow
 }
 
 /** Names that say what they mean need no words beside them. */
-const EXPLAINED = ['proxied', 'no-proxy', 'proxy-port'];
+const EXPLAINED = ['proxied', 'no-proxy', 'proxy-port', 'proxy-limit'];
 
 function decidedBy({ rule, defaultDeny = [], noneOf = [], reason, explanation, verdict }: FlowLine): string {
   const by =

@@ -66,6 +66,13 @@ struct weft_opening {
 	__u32 ifindex; /* of the pod: a slot may be given to another one */
 };
 
+/* weft_tenants: LRU hash by tenant. Connections that it has had handed to Envoy in the present second. */
+struct weft_tenant {
+	__u64 since_ns;
+	__u32 count;
+	__u32 pad;
+};
+
 struct weft_nat {
 	__u64 set;
 	struct weft_backend backend;

@@ -66,6 +66,7 @@ struct weft_pod {
 	struct weft_addr ipv6;
 	__u32 flags;
 	__u32 pad;
+	__u64 tenant; /* hash of the namespace's name */
 };
 
 #define POD_PROXY 1 /* runs Envoy: speaks with its clients' addresses */
@@ -207,9 +208,10 @@ enum weft_reason {
 	REASON_HALF_OPEN = 28,	     /* the pod opened too many connections that came to nothing */
 	REASON_NO_PROXY = 29,	     /* a rule needs layer 7, and no Envoy of this node serves it */
 	REASON_PROXY_PORT = 30,	     /* the source port is reserved for Envoy */
-	REASON_MAX = 32
+	REASON_PROXY_LIMIT = 31,     /* the namespace had too many connections handed to Envoy within a second */
+	REASON_MAX = 64
 };
-#define METRIC_EVENTS_LOST 31 /* index of weft_metrics: events that found the ring full */
+#define METRIC_EVENTS_LOST 63 /* index of weft_metrics: events that found the ring full */
 
 struct weft_event {
 	__u64 time_ns; /* CLOCK_MONOTONIC */

@@ -56,6 +56,13 @@ struct {
 	__type(value, struct weft_proxy);
 } weft_proxy SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct weft_tenant);
+} weft_tenants SEC(".maps");
+
 /* The packet's own tuple before translation -> the backend that its flow was given. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -78,8 +78,38 @@ static __always_inline int path_back(struct __sk_buff *skb, const struct packet 
 	return 0;
 }
 
+/* Opening a connection costs Envoy more than a packet costs the kernel, and all tenants of a node share it. */
+#define PROXIED_MOST 4096
+#define PROXIED_PERIOD SECONDS(1)
+
+/* 0 if the namespace whose rules want Envoy has had its share. */
+static __always_inline int take_share(const struct weft_conn *conn, __u8 dir)
+{
+	__u32 slot = dir == DIR_EGRESS ? conn->from.slot : conn->to.slot;
+	__u64 now = bpf_ktime_get_coarse_ns(), key;
+	struct weft_pod *pod = pod_of(slot);
+	struct weft_tenant fresh = {.since_ns = now, .count = 1}, *tenant;
+
+	if (!pod)
+		return 1;
+	key = pod->tenant;
+	tenant = bpf_map_lookup_elem(&weft_tenants, &key);
+	if (!tenant) {
+		bpf_map_update_elem(&weft_tenants, &key, &fresh, BPF_ANY);
+		return 1;
+	}
+	if (now - tenant->since_ns > PROXIED_PERIOD) {
+		tenant->since_ns = now;
+		tenant->count = 0;
+	}
+	if (tenant->count >= PROXIED_MOST)
+		return 0;
+	__sync_fetch_and_add(&tenant->count, 1);
+	return 1;
+}
+
 /* To the Envoy that takes new connections. */
-static __always_inline int path_to_proxy(struct weft_conn *conn)
+static __always_inline int path_to_proxy(struct weft_conn *conn, __u8 dir)
 {
 	__u32 zero = 0;
 	struct weft_proxy *proxy = bpf_map_lookup_elem(&weft_proxy, &zero);
@@ -87,6 +117,8 @@ static __always_inline int path_to_proxy(struct weft_conn *conn)
 
 	if (!pod || pod->ifindex != proxy->ifindex || !(pod->flags & POD_PROXY))
 		return REASON_NO_PROXY;
+	if (!take_share(conn, dir))
+		return REASON_PROXY_LIMIT;
 	conn->to.path = PATH_PROXY;
 	conn->proxy_to = proxy->slot;
 	return 0;
@@ -154,7 +186,7 @@ __noinline int open_connection(struct __sk_buff *skb, struct packet *p)
 	reason = admit(skb, p, conn);
 	if (!forwards(reason))
 		return drop(skb, p, conn, reason);
-	error = reason == REASON_PROXIED ? path_to_proxy(conn) : path_onward(skb, p, conn);
+	error = reason == REASON_PROXIED ? path_to_proxy(conn, p->dir) : path_onward(skb, p, conn);
 	if (!error)
 		error = path_back(skb, p, conn);
 	if (!error)

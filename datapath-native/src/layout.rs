@@ -32,7 +32,7 @@ pub const POLICY_ANY_PROTOCOL: u32 = 136;
 pub const POLICY_ANY_PORT: u32 = 144;
 pub const POLICY_ONE_PORT: u32 = 160;
 /// Index of weft_metrics that counts events which found the ring full.
-pub const METRIC_EVENTS_LOST: u32 = 31;
+pub const METRIC_EVENTS_LOST: u32 = 63;
 
 include!(concat!(env!("OUT_DIR"), "/reasons.rs"));
 
@@ -115,6 +115,7 @@ pub struct Pod {
     pub ipv6: Addr,
     pub flags: u32,
     pub pad: u32,
+    pub tenant: u64,
 }
 
 #[repr(C)]
@@ -211,7 +212,7 @@ pub struct Config {
 }
 
 plain! {
-    AddressKey = 20, AddressValue = 16, PolicyKey = 24, PolicyValue = 8, Pod = 56, Proxy = 8, ServiceKey = 24,
+    AddressKey = 20, AddressValue = 16, PolicyKey = 24, PolicyValue = 8, Pod = 64, Proxy = 8, ServiceKey = 24,
     ServiceValue = 40, BackendKey = 16, BackendValue = 24, Metric = 16, Event = 112, Config = 64,
 }
 

@@ -25,6 +25,7 @@ impl PodRow {
             ipv6: self.ipv6.unwrap_or(none),
             flags: if self.proxy { POD_PROXY } else { 0 },
             pad: 0,
+            tenant: self.tenant,
         };
         if (before.ifindex, before.ipv4, before.ipv6) != (after.ifindex, after.ipv4, after.ipv6) {
             after.epoch = before.epoch.wrapping_add(1);
@@ -132,6 +133,7 @@ impl PodRow {
                 ipv4: present(pod.ipv4),
                 ipv6: present(pod.ipv6),
                 proxy: pod.flags & POD_PROXY != 0,
+                tenant: pod.tenant,
             })
             .collect();
         rows.sort();
@@ -236,6 +238,7 @@ mod tests {
             ipv4: Some(address::parse("10.0.0.1").expect("an address")),
             ipv6: None,
             proxy: false,
+            tenant: 0,
         }
     }
 

@@ -65,6 +65,8 @@ pub struct PodRow {
     pub ipv4: Option<Addr>,
     pub ipv6: Option<Addr>,
     pub proxy: bool,
+    /// Of the namespace.
+    pub tenant: u64,
 }
 
 /// The one row of weft_proxy.

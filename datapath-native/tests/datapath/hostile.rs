@@ -115,8 +115,8 @@ impl World {
 }
 
 /// As if pod c had opened so many connections just now, none of which came to anything.
-fn opened(w: &World, count: u32) {
-    use libbpf_rs::{MapCore, MapFlags};
+/// CLOCK_MONOTONIC.
+pub fn now_ns() -> u64 {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -126,7 +126,12 @@ fn opened(w: &World, count: u32) {
         unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) },
         0
     );
-    let since = now.tv_sec as u64 * 1_000_000_000;
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+fn opened(w: &World, count: u32) {
+    use libbpf_rs::{MapCore, MapFlags};
+    let since = now_ns() / 1_000_000_000 * 1_000_000_000;
     let value = bytes().u64(since).u32(count).u32(C).0;
     let map = w.programs.map("weft_opening");
     map.update(&5_u32.to_ne_bytes(), &value, MapFlags::ANY)

@@ -182,7 +182,8 @@ impl Programs {
             .u32(ifindex)
             .raw(&or_zero(find(true)))
             .raw(&or_zero(find(false)))
-            .u64(0);
+            .u64(0)
+            .u64(1);
         self.put("weft_pods", bytes().u32(slot), value);
         self.put("weft_pod_by_dev", bytes().u32(ifindex), bytes().u32(slot));
         for a in addrs {

@@ -470,7 +470,22 @@ pub fn handed_over(w: &mut World) {
     let other_node = tcp(w.at.node2, 4000, b, 80, SYN);
     let out = w.expect("by the stack", Hook::ToPod(B, UNDERLAY), &other_node, REDIRECT, "PROXIED");
     assert_eq!(out.mark, MARK_PROXY);
+
+    // All pods of this node are of tenant 1.
+    let had = |w: &World, since: u64, count: u32| {
+        let value = bytes().u64(since).u32(count).u32(0);
+        w.programs.put("weft_tenants", bytes().u64(1), value);
+    };
+    let opens = |port| tcp(a, port, b, 80, SYN);
+    had(w, crate::hostile::now_ns() - 100_000_000, SHARE - 1);
+    w.expect("the last of this second", at_a, &opens(4001), REDIRECT, "PROXIED");
+    w.expect("one too many", at_a, &opens(4002), DROPPED, "PROXY_LIMIT");
+    had(w, 0, SHARE);
+    w.expect("another second", at_a, &opens(4002), REDIRECT, "PROXIED");
 }
+
+/// Connections a second that a tenant may have handed to Envoy.
+const SHARE: u32 = 4096;
 
 #[test]
 fn packets_meet_envoy_and_only_envoy() {

@@ -113,7 +113,7 @@ impl World {
     }
 
     fn counters(&self) -> Vec<u64> {
-        (0..31).map(|r| self.programs.metric(r)).collect()
+        (0..63).map(|r| self.programs.metric(r)).collect()
     }
 
     /// Runs one packet and holds it to verdict and reason: that counter and no other went up by one, and a drop or a
@@ -137,7 +137,7 @@ impl World {
         let after = self.counters();
         let all = reasons();
         let named = |r: u32| all.iter().find(|(n, _)| *n == r).map_or("?", |(_, n)| n);
-        let moved: Vec<&str> = (0..31)
+        let moved: Vec<&str> = (0..63)
             .filter(|r| after[*r as usize] != before[*r as usize])
             .map(named)
             .collect();

@@ -31,6 +31,7 @@ pub struct JsRow {
     pub rule: Option<f64>,
     pub proxy_port: Option<f64>,
     pub proxy: Option<bool>,
+    pub tenant: Option<BigInt>,
     pub slot: Option<f64>,
     pub ifindex: Option<f64>,
     pub ipv4: Option<String>,
@@ -146,6 +147,7 @@ fn pod_row(row: &JsRow, purpose: Use) -> Result<PodRow, String> {
             ipv4: None,
             ipv6: None,
             proxy: false,
+            tenant: 0,
         });
     }
     Ok(PodRow {
@@ -155,6 +157,10 @@ fn pod_row(row: &JsRow, purpose: Use) -> Result<PodRow, String> {
         ipv4: row.ipv4.as_deref().map(address::parse).transpose()?,
         ipv6: row.ipv6.as_deref().map(address::parse).transpose()?,
         proxy: row.proxy.unwrap_or(false),
+        tenant: match &row.tenant {
+            Some(tenant) => id("tenant", Some(tenant))?,
+            None => 0,
+        },
     })
 }
 
@@ -332,6 +338,7 @@ impl From<PodRow> for JsRow {
             ipv4: row.ipv4.as_ref().map(address::format),
             ipv6: row.ipv6.as_ref().map(address::format),
             proxy: row.proxy.then_some(true),
+            tenant: (row.tenant != 0).then(|| row.tenant.into()),
             ..Self::default()
         }
     }
