@@ -1,6 +1,6 @@
 /** Envoy's bootstrap: what it knows before the agent tells it anything. Names are those of envoy.config.bootstrap.v3. */
 
-import { envoyRuntime } from '../reconcilers/envoy/runtime.ts';
+import { envoyRuntime, internalListeners } from '../reconcilers/envoy/runtime.ts';
 
 /** Beside these the supervisor gives the node id (the pod's uid) and the flags of the process. */
 export interface BootstrapValues {
@@ -63,6 +63,7 @@ export function bootstrap(values: BootstrapValues): object {
         },
       ],
     },
+    bootstrap_extensions: [internalListeners],
     layered_runtime: { layers: [{ name: 'weft', static_layer: envoyRuntime }] },
     stats_config: statsConfig,
     overload_manager: overloadManager(values),

@@ -44,6 +44,7 @@ describe('the install', () => {
     expect(objects.map((object) => `${object.kind} ${object.metadata.name}`)).toEqual([
       'Namespace weft-system',
       'CustomResourceDefinition meshservices.weft.dev',
+      'CustomResourceDefinition l7routes.weft.dev',
       'ServiceAccount weft-operator',
       'ClusterRole weft-operator',
       'ClusterRoleBinding weft-operator',

@@ -19,14 +19,24 @@ export const clusterRules: readonly PolicyRule[] = [
     resources: ['ciliumnetworkpolicies', 'ciliumclusterwidenetworkpolicies'],
     verbs: follow,
   },
-  { apiGroups: ['weft.dev'], resources: ['meshservices'], verbs: follow },
-  // Conditions, by server-side apply.
+  { apiGroups: ['weft.dev'], resources: ['meshservices', 'l7routes'], verbs: follow },
+  {
+    apiGroups: ['gateway.networking.k8s.io'],
+    resources: ['httproutes', 'grpcroutes', 'referencegrants'],
+    verbs: follow,
+  },
+  // Conditions, by server-side apply; those of others' routes by a patch.
   {
     apiGroups: ['cilium.io'],
     resources: ['ciliumnetworkpolicies/status', 'ciliumclusterwidenetworkpolicies/status'],
     verbs: ['patch'],
   },
-  { apiGroups: ['weft.dev'], resources: ['meshservices/status'], verbs: ['patch'] },
+  { apiGroups: ['weft.dev'], resources: ['meshservices/status', 'l7routes/status'], verbs: ['patch'] },
+  {
+    apiGroups: ['gateway.networking.k8s.io'],
+    resources: ['httproutes/status', 'grpcroutes/status'],
+    verbs: ['patch'],
+  },
   // Sentences about objects, in the objects' namespaces.
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
   // Whose token an agent shows.

@@ -3,6 +3,7 @@ import { defineKind, type Kind, type KubeObject } from 'kopf-ts';
 import type { SourceKind } from '../sources/index.ts';
 
 const core = { group: '', version: 'v1' } as const;
+const gateway = { group: 'gateway.networking.k8s.io', version: 'v1', namespaced: true } as const;
 const cilium = { group: 'cilium.io', version: 'v2' } as const;
 
 /** All that becomes facts, by the name that sources/ knows it under. */
@@ -42,6 +43,16 @@ export const sourceKinds: Readonly<Record<SourceKind, Kind>> = {
     version: 'v1alpha1',
     plural: 'meshservices',
     kind: 'MeshService',
+    namespaced: true,
+  }),
+  HTTPRoute: defineKind({ ...gateway, plural: 'httproutes', kind: 'HTTPRoute' }),
+  GRPCRoute: defineKind({ ...gateway, plural: 'grpcroutes', kind: 'GRPCRoute' }),
+  ReferenceGrant: defineKind({ ...gateway, version: 'v1beta1', plural: 'referencegrants', kind: 'ReferenceGrant' }),
+  L7Route: defineKind({
+    group: 'weft.dev',
+    version: 'v1alpha1',
+    plural: 'l7routes',
+    kind: 'L7Route',
     namespaced: true,
   }),
 };

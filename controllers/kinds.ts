@@ -87,7 +87,32 @@ export const meshServiceKind = defineKind<WithConditions>({
   namespaced: true,
 });
 
-export const crdKind = defineKind({
+export const l7RouteKind = defineKind<WithConditions>({
+  group: 'weft.dev',
+  version: 'v1alpha1',
+  plural: 'l7routes',
+  kind: 'L7Route',
+  namespaced: true,
+});
+
+/** Others' kinds, which need not be there. */
+export const gateway = { group: 'gateway.networking.k8s.io', version: 'v1', namespaced: true } as const;
+
+export const httpRouteKind = defineKind({ ...gateway, plural: 'httproutes', kind: 'HTTPRoute' });
+export const grpcRouteKind = defineKind({ ...gateway, plural: 'grpcroutes', kind: 'GRPCRoute' });
+export const referenceGrantKind = defineKind({
+  ...gateway,
+  version: 'v1beta1',
+  plural: 'referencegrants',
+  kind: 'ReferenceGrant',
+});
+
+/** A CustomResourceDefinition, as far as it says what is served. */
+export interface Crd extends KubeObject {
+  readonly spec?: { readonly versions?: readonly { readonly name: string; readonly served: boolean }[] };
+}
+
+export const crdKind = defineKind<Crd>({
   group: 'apiextensions.k8s.io',
   version: 'v1',
   plural: 'customresourcedefinitions',
@@ -106,13 +131,19 @@ export const sourceKinds = {
   CiliumNetworkPolicy: ciliumNetworkPolicyKind,
   CiliumClusterwideNetworkPolicy: ciliumClusterwideNetworkPolicyKind,
   MeshService: meshServiceKind,
+  HTTPRoute: httpRouteKind,
+  GRPCRoute: grpcRouteKind,
+  ReferenceGrant: referenceGrantKind,
+  L7Route: l7RouteKind,
 } as const satisfies Readonly<Record<string, Kind>>;
 
 export type SourceKindName = keyof typeof sourceKinds;
 
 export const sourceKindNames = Object.keys(sourceKinds).filter((name): name is SourceKindName => name in sourceKinds);
 
+const CUSTOM_GROUPS: ReadonlySet<string> = new Set(['cilium.io', 'weft.dev', gateway.group]);
+
 /** `<plural>.<group>` of the CustomResourceDefinition of a source kind; undefined for kinds that are always there. */
 export function crdNameOf(kind: Kind): string | undefined {
-  return kind.group === 'cilium.io' || kind.group === 'weft.dev' ? `${kind.plural}.${kind.group}` : undefined;
+  return CUSTOM_GROUPS.has(kind.group) ? `${kind.plural}.${kind.group}` : undefined;
 }

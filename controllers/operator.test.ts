@@ -83,7 +83,8 @@ function policySets(agent: TestAgent | undefined): string[] {
 describe('a start', () => {
   test('installs the kinds of cilium.io where they are absent, and waits for no kind that is not installed', () => {
     expect(running.log.join('\n')).toMatch(/installed CustomResourceDefinition ciliumnetworkpolicies.cilium.io/);
-    expect(running.operator.snapshot().operator).toMatchObject({ ready: true, absent: ['MeshService'] });
+    const absent = ['GRPCRoute', 'HTTPRoute', 'L7Route', 'MeshService', 'ReferenceGrant'];
+    expect(running.operator.snapshot().operator).toMatchObject({ ready: true, absent });
   });
 
   test('lists the replica in the EndpointSlice that agents look for', async () => {
@@ -233,11 +234,11 @@ describe('a policy', () => {
 
 describe('bad input', () => {
   test('of every kind is told about in a sentence, and harms nothing else', async () => {
-    const http = [{ toPorts: [{ ports: [{ port: '80' }], rules: { http: [{ path: '/x' }] } }] }];
+    const kafka = [{ toPorts: [{ ports: [{ port: '80' }], rules: { kafka: [{ topic: 'x' }] } }] }];
     await create(
       cluster.admin,
       ciliumNetworkPolicyKind,
-      policy('layer-7', { endpointSelector: { matchLabels: { app: 'api' } }, ingress: http }),
+      policy('layer-7', { endpointSelector: { matchLabels: { app: 'api' } }, ingress: kafka }),
     );
     await create(
       cluster.admin,

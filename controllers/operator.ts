@@ -22,6 +22,7 @@ import { ReportStore } from './reports/store.ts';
 import { Acceptance } from './serving/acceptance.ts';
 import { Publisher } from './serving/publisher.ts';
 import { AgentServer } from './serving/server.ts';
+import { ParentsWriter } from './status/parents.ts';
 import { StatusReconciler, type StatusTiming } from './status/status.ts';
 import type { CertificateAuthority } from './trust/ca.ts';
 import { loadRoot, publishRoot, rootProblem } from './trust/root.ts';
@@ -83,6 +84,7 @@ export class WeftOperator {
       watch: (kind, watching) => this.#operator.watch(kind, watching),
       deliver: (changes) => this.#compile(changes),
       onProblems: (key, problems) => this.#model.setProblems(key, problems),
+      onStatus: (key) => this.#status.statusChanged(key),
       log,
     });
     const created = (node: string): number | undefined => {
@@ -97,6 +99,7 @@ export class WeftOperator {
       model: this.#model,
       collector: this.#collector,
       writer: new StatusWriter({ client, fieldManager: 'weft-operator', limit, clock }),
+      parents: new ParentsWriter({ client, limit, clock }),
       recorder,
       accepted: (...what) => this.#acceptance.has(...what),
       clock,
@@ -219,10 +222,7 @@ export class WeftOperator {
   /** The whole way from facts to what agents are served is synchronous: nobody ever sees a part of a batch. */
   #compile(changes: readonly FactChange[]): void {
     try {
-      this.#model.apply(
-        this.#compiler.update(changes),
-        changes.map(({ key }) => key),
-      );
+      this.#model.apply(this.#compiler.update(changes), changes);
     } catch (thrown) {
       // What is served stays as it is; liveness fails, so that a new process compiles everything from nothing.
       const error = asError(thrown);
@@ -232,6 +232,7 @@ export class WeftOperator {
   }
 
   #onFailure({ step, subject, error }: Failure): void {
+    if (this.#collector.isExpected(subject, error)) return;
     this.#options.log(`${step} ${subject}: ${error.message}`);
     void this.#collector.onFailure(subject, error);
   }

@@ -5,12 +5,16 @@ import {
   ciliumClusterwideNetworkPolicyKind,
   ciliumNetworkPolicyKind,
   endpointSliceKind,
+  grpcRouteKind,
+  httpRouteKind,
+  l7RouteKind,
   meshServiceKind,
   namespaceKind,
   serviceKind,
 } from './kinds.ts';
 import type { TestAgent } from './testing/agent.ts';
 import { create, eventually, TestCluster } from './testing/cluster.ts';
+import { gatewayCrd, installGatewayCrd } from './testing/gateway-api.ts';
 import { Recorder, type Request } from './testing/recorder.ts';
 
 const NAMESPACE = 'weft-system';
@@ -25,6 +29,9 @@ beforeAll(async () => {
   recorder = await Recorder.start(cluster.server.config());
   client = new KubeClient(recorder.config(await cluster.token('weft-operator')));
   await cluster.installWeftCrds();
+  for (const plural of ['httproutes', 'grpcroutes', 'referencegrants']) {
+    await installGatewayCrd(cluster.admin, await gatewayCrd(plural));
+  }
   await cluster.admin.create(namespaceKind, { metadata: { name: 'shop' } });
   await cluster.addNode('node-a', 0);
 }, 300_000);
@@ -97,15 +104,27 @@ test('every right of the chart is used by the operator', async () => {
     metadata: { namespace: 'shop', name: 'p' },
     spec: { loadBalancing: { algorithm: 'Maglev' } },
   });
+  await create(cluster.admin, l7RouteKind, {
+    metadata: { namespace: 'shop', name: 'p' },
+    spec: { parentRefs: [{ name: 'p' }], rules: [{ backends: [{ name: 'p', port: 80 }] }] },
+  });
   for (const [kind, namespace] of [
     [ciliumNetworkPolicyKind, 'shop'],
     [ciliumClusterwideNetworkPolicyKind, undefined],
     [meshServiceKind, 'shop'],
+    [l7RouteKind, 'shop'],
   ] as const) {
     await eventually(async () => {
       const object = await cluster.admin.get(kind, { name: 'p', namespace });
       expect(conditionsOf({ status: undefined, ...object })).not.toEqual([]);
     });
+  }
+  for (const kind of [httpRouteKind, grpcRouteKind]) {
+    const parentRefs = [{ group: '', kind: 'Service', name: 'p', port: 80 }];
+    await create(cluster.admin, kind, { metadata: { namespace: 'shop', name: 'p' }, spec: { parentRefs } });
+    await eventually(async () =>
+      expect(JSON.stringify(await cluster.admin.get(kind, { namespace: 'shop', name: 'p' }))).toMatch(/ResolvedRefs/),
+    );
   }
   await emptyTwice();
   // Another replica changes the EndpointSlice that is there; one with an address of the other family makes it anew.

@@ -77,12 +77,16 @@ describe.each([...weftCrds, ...ciliumCrds])('CustomResourceDefinition $metadata.
 describe.each(kinds)('$kind', (kind) => {
   const path = `/apis/${kind.group}/${kind.version}/namespaces/default/${kind.plural}`;
 
-  test.each(kind.examples)('example "$title" is accepted, and observedGeneration starts at -1', async ({ object }) => {
-    await served(`${kind.plural}.${kind.group}`);
-    const metadata = { generateName: 'example-' };
-    const stored = await create(path, { ...object, metadata });
-    expect(stored).toMatchObject({ status: { observedGeneration: -1 } });
-  });
+  test.each(kind.examples)(
+    'example "$title" is accepted, with all defaults and no more, and observedGeneration starts at -1',
+    async ({ object }) => {
+      await served(`${kind.plural}.${kind.group}`);
+      const metadata = { generateName: 'example-' };
+      const stored = await create(path, { ...object, metadata });
+      expect(stored).toMatchObject({ status: { observedGeneration: -1 } });
+      expect(stored.spec).toEqual(kind.spec.parse(object.spec));
+    },
+  );
 
   test.each(kind.badExamples)('$title is refused with a sentence', async ({ object, refused }) => {
     await served(`${kind.plural}.${kind.group}`);
@@ -133,9 +137,19 @@ test('kubectl get prints what a MeshService does and whether it is ready, with t
   expect(rows.printed?.slice(0, 5)).toEqual(['printed', 'Maglev', 'ClientIP', 'False', 'NoService']);
 });
 
+test('kubectl get prints the Services of an L7Route', async () => {
+  await served('l7routes.weft.dev');
+  const path = '/apis/weft.dev/v1alpha1/namespaces/default/l7routes';
+  const [example] = kinds.filter(({ kind }) => kind === 'L7Route').flatMap(({ examples }) => examples);
+  await create(path, { ...example?.object, metadata: { name: 'printed' } });
+  const { columns, rows } = await tableOf(path);
+  expect(columns).toEqual(['Name', 'Services', 'Ready', 'Reason', 'Age']);
+  expect(rows.printed?.slice(0, 2)).toEqual(['printed', 'api']);
+});
+
 test('what the API server stores is what the TypeScript type says, defaults included', async () => {
   await served('meshservices.weft.dev');
-  for (const { object } of kinds.flatMap(({ examples }) => examples)) {
+  for (const { object } of kinds.filter(({ kind }) => kind === 'MeshService').flatMap(({ examples }) => examples)) {
     const stored = await create('/apis/weft.dev/v1alpha1/namespaces/default/meshservices', {
       ...object,
       metadata: { generateName: 'typed-' },

@@ -1,4 +1,5 @@
 import { ciliumClusterwideNetworkPolicyCrd, ciliumNetworkPolicyCrd } from './cilium.ts';
+import { l7Route } from './l7route.ts';
 import { meshService } from './meshservice.ts';
 import { type CustomResourceDefinition, crdOf, type KindDefinition } from './schema/crd.ts';
 
@@ -6,7 +7,7 @@ export { type MeshService, meshServiceSpec } from './meshservice.ts';
 export type { CustomResourceDefinition, KindDefinition } from './schema/crd.ts';
 
 /** Weft's own kinds. */
-export const kinds: readonly KindDefinition[] = [meshService];
+export const kinds: readonly KindDefinition[] = [meshService, l7Route];
 
 /** CustomResourceDefinitions of Weft's own kinds: part of the install, updated with it. */
 export const weftCrds: readonly CustomResourceDefinition[] = kinds.map(crdOf);

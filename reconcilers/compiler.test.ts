@@ -3,7 +3,7 @@ import { NodeResource } from '@weft/node-api';
 import fc from 'fast-check';
 import { type Change, Compiler, compileFromScratch } from './compiler.ts';
 import { type DecidingRule, decideFor, type Probe } from './simulator/simulate.ts';
-import { ADDRESSES, change, finalState, REQUESTS } from './testing/arbitraries.ts';
+import { ADDRESSES, change, finalState, REQUESTS, routingChange } from './testing/arbitraries.ts';
 import { classOf, evaluate, Held, routeOf, rulesBehind } from './testing/held.ts';
 
 const runs = Number(process.env.WEFT_PROPERTY_RUNS ?? 300);
@@ -27,7 +27,10 @@ function cut(events: readonly Change[], sizes: readonly number[]): Change[][] {
 }
 
 /** Mostly long: what one object changes for another shows only where there are many. */
-const history = fc.array(change, { maxLength: 40, size: 'max' });
+const history = fc.oneof(
+  { arbitrary: fc.array(change, { maxLength: 40, size: 'max' }), weight: 4 },
+  { arbitrary: fc.array(routingChange, { maxLength: 25, size: 'max' }), weight: 1 },
+);
 
 test('any history of events, however it is batched, ends as compiling its last state from scratch', () => {
   fc.assert(
@@ -84,8 +87,9 @@ test('what changes nothing is not told again', () => {
       const compiler = new Compiler();
       compiler.update(events);
       const again = compiler.update(finalState(events));
-      expect([again.shared.upserts.size, again.shared.deletes.size, again.views.size, again.policies.size]).toEqual([
-        0, 0, 0, 0,
+      const { shared, views, policies, routes } = again;
+      expect([shared.upserts.size, shared.deletes.size, views.size, policies.size, routes.size]).toEqual([
+        0, 0, 0, 0, 0,
       ]);
     }),
     { numRuns: runs },

@@ -7,7 +7,7 @@ import { collect } from './steps/collect.ts';
 import { updateNodes, updateShared } from './steps/nodes.ts';
 import { updatePods } from './steps/pods.ts';
 import { replacePolicies } from './steps/policies.ts';
-import { tellPolicies } from './steps/tell.ts';
+import { tellPolicies, tellRoutes } from './steps/tell.ts';
 
 export interface Change {
   /** As in `Pod/shop/frontend-1`. */
@@ -46,6 +46,7 @@ export class Compiler {
     updateNodes(update);
     updateShared(update);
     tellPolicies(update);
+    tellRoutes(update);
     collect(update);
     return update.output.build(update.visits.count);
   }

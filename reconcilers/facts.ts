@@ -9,7 +9,8 @@ export type Fact =
   | EndpointsFact
   | MeshServiceFact
   | PolicyFact
-  | RouteFact;
+  | RouteFact
+  | ReferenceGrantFact;
 
 /** A sentence that a user understands, about one field of one object. */
 export interface Problem {
@@ -87,6 +88,8 @@ export interface ServicePortFact {
   readonly port: number;
   /** 0 is none. */
   readonly nodePort: number;
+  /** As written, like `kubernetes.io/h2c`; '' if it has none. */
+  readonly appProtocol: string;
 }
 
 /** One EndpointSlice. */
@@ -125,8 +128,19 @@ export interface RouteFact {
   /** RFC 3339: of two routes that match a request alike the older one wins, then the first by name. */
   readonly created: string;
   readonly parents: readonly RouteParent[];
+  /** Services that the route is not attached to, because something is not supported; none is also in `parents`. */
+  readonly refused?: readonly RefusedParent[];
+  /** None where any of it is not understood: `problems` then has an error. */
   readonly rules: readonly RouteRule[];
+  /** Of the rules. */
   readonly problems: readonly Problem[];
+}
+
+export interface RefusedParent {
+  /** In the list that it was written in. */
+  readonly index: number;
+  readonly reason: 'UnsupportedValue';
+  readonly message: string;
 }
 
 export type RouteKind = 'HTTPRoute' | 'GRPCRoute' | 'L7Route';
@@ -164,6 +178,7 @@ export interface RouteRule {
 export interface RouteMatch {
   readonly path?: { readonly type: 'Exact' | 'PathPrefix' | 'RegularExpression'; readonly value: string };
   readonly method?: string;
+  /** Without a port; `*.` at its begin stands for one label or more. */
   readonly host?: string;
   readonly headers: readonly NamedMatch[];
   readonly query: readonly NamedMatch[];
@@ -203,6 +218,16 @@ export interface RouteRetry {
   readonly codes: readonly number[];
 }
 
+/** Routes of `from` may send requests to Services of the grant's namespace. */
+export interface ReferenceGrantFact {
+  readonly kind: 'referenceGrant';
+  readonly namespace: string;
+  readonly name: string;
+  readonly from: readonly { readonly routeKind: RouteKind; readonly namespace: string }[];
+  /** '' is every Service. */
+  readonly services: readonly string[];
+}
+
 export type PathChange = { readonly type: 'ReplaceFullPath' | 'ReplacePrefixMatch'; readonly value: string };
 
 interface HeaderChange {
@@ -232,6 +257,7 @@ export type RouteFilter =
     }
   | {
       readonly kind: 'rateLimit';
+      /** 1 at least, like `perMs`; of each node. */
       readonly requests: number;
       readonly perMs: number;
       readonly perClient: boolean;

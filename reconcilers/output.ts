@@ -15,6 +15,8 @@ export interface Output {
   readonly views: Map<string, ResourceChanges>;
   /** Changed ones by key, as `CiliumNetworkPolicy/ns/name`; undefined: gone. */
   readonly policies: Map<string, PolicyState | undefined>;
+  /** Changed ones by key, as `HTTPRoute/ns/name`; undefined: gone. */
+  readonly routes: ReadonlyMap<string, RouteVerdict | undefined>;
   /** Records that the update touched. */
   readonly visited: number;
 }
@@ -29,11 +31,24 @@ export interface PolicyState {
   readonly ineffective: readonly Ineffective[];
 }
 
+/** What became of a route; reasons are the Gateway API's. */
+export interface RouteVerdict {
+  readonly parents: readonly {
+    /** As in the fact. */
+    readonly index: number;
+    readonly accepted: boolean;
+    readonly reason: string;
+    readonly message: string;
+  }[];
+  readonly resolvedRefs: { readonly status: boolean; readonly reason: string; readonly message: string };
+}
+
 /** Collects changes; where a name is both deleted and set in one update, whatever the order, it is set. */
 export class OutputBuilder {
   readonly shared: ResourceChanges = { upserts: new Map(), deletes: new Set() };
   readonly views = new Map<string, ResourceChanges>();
   readonly policies = new Map<string, PolicyState | undefined>();
+  readonly routes = new Map<string, RouteVerdict | undefined>();
 
   view(node: string): ResourceChanges {
     let view = this.views.get(node);
@@ -51,6 +66,6 @@ export class OutputBuilder {
     for (const [node, { upserts, deletes }] of this.views) {
       if (upserts.size === 0 && deletes.size === 0) this.views.delete(node);
     }
-    return { shared: this.shared, views: this.views, policies: this.policies, visited };
+    return { shared: this.shared, views: this.views, policies: this.policies, routes: this.routes, visited };
   }
 }

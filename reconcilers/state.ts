@@ -11,6 +11,7 @@ import { IneffectiveTable } from './policy/ineffective.ts';
 import { type PolicyRecord, PolicyTable } from './policy/policy-table.ts';
 import { type SetRecord, SetTable } from './policy/set-table.ts';
 import { type NodeRecord, newNode, type PodRecord } from './records.ts';
+import { RouteTable } from './routes/route-table.ts';
 import { ServiceTable } from './services/service-table.ts';
 
 /** All tables of the compiler. */
@@ -33,6 +34,7 @@ export class Tables {
   readonly sets = new SetTable(this.policyTable);
   readonly listeners = new ListenerTable();
   readonly services = new ServiceTable(this.bytes);
+  readonly routes = new RouteTable(this.services);
   readonly ineffective = new IneffectiveTable();
 
   /** Rows by table. */
@@ -51,6 +53,7 @@ export class Tables {
       sets: this.sets.size,
       listeners: this.listeners.size,
       services: this.services.size,
+      routes: this.routes.size,
       ineffective: this.ineffective.size,
     };
   }

@@ -6,10 +6,15 @@ import { namespaceFacts } from './core/namespace.ts';
 import { nodeFacts } from './core/node.ts';
 import { podFacts } from './core/pod.ts';
 import { serviceFacts } from './core/service.ts';
+import { referenceGrantFacts } from './gateway/grant.ts';
+import { grpcRouteFacts, httpRouteFacts } from './gateway/route.ts';
 import { networkPolicyFacts } from './networking/network-policy.ts';
 import { Problems } from './parse.ts';
+import { l7RouteFacts } from './weft/l7-route.ts';
 import { meshServiceFacts } from './weft/mesh-service.ts';
 
+export { foreignNamespaces, permit } from './gateway/grant.ts';
+export { isServiceParent } from './gateway/parents.ts';
 export { trim } from './trim.ts';
 
 const TRANSLATORS = {
@@ -24,6 +29,10 @@ const TRANSLATORS = {
   CiliumClusterwideNetworkPolicy: (object: unknown, problems: Problems) =>
     ciliumPolicyFacts('CiliumClusterwideNetworkPolicy', object, problems),
   MeshService: meshServiceFacts,
+  HTTPRoute: httpRouteFacts,
+  GRPCRoute: grpcRouteFacts,
+  ReferenceGrant: referenceGrantFacts,
+  L7Route: l7RouteFacts,
 } satisfies Record<string, (object: unknown, problems: Problems) => Fact[]>;
 
 export type SourceKind = keyof typeof TRANSLATORS;

@@ -81,6 +81,11 @@ export function addresses(values: readonly unknown[], field: string, problems: P
   return [...found];
 }
 
+/** As the API server writes it, RFC 3339; '' where there is none. */
+export function timestamp(value: unknown): string {
+  return value instanceof Date && !Number.isNaN(value.getTime()) ? value.toISOString() : text(value);
+}
+
 /** Shows a value of unknown size and content in a message. */
 export function quote(value: unknown): string {
   const shown = typeof value === 'string' ? JSON.stringify(value) : describe(value);

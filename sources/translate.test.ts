@@ -14,6 +14,10 @@ const KINDS: readonly SourceKind[] = [
   'CiliumNetworkPolicy',
   'CiliumClusterwideNetworkPolicy',
   'MeshService',
+  'HTTPRoute',
+  'GRPCRoute',
+  'ReferenceGrant',
+  'L7Route',
 ];
 
 const runs = Number(process.env.WEFT_PROPERTY_RUNS ?? 300);
@@ -38,6 +42,9 @@ const hostile = fc.record(
           'clusterIPs',
           'enableDefaultDeny',
           'podCIDRs',
+          'parentRefs',
+          'rules',
+          'to',
         ),
         fc.oneof(
           fc.jsonValue(),

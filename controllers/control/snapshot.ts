@@ -146,7 +146,7 @@ export function meshServiceSnapshots({ model, collector, accepted }: SnapshotOpt
       const service = resolvedRefs(serviceState(collector.object(`Service/${key}`)));
       const unresolved: readonly Problem[] =
         service.status === 'True' ? [] : [{ severity: 'error', field: 'metadata.name', message: service.message }];
-      const progress = sharedProgress(resource, model.nodes, model, (node) =>
+      const progress = sharedProgress([resource], model.nodes, model, (node) =>
         revision === undefined ? false : accepted(node, resource, revision),
       );
       return {

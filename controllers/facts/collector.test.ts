@@ -28,6 +28,7 @@ beforeAll(async () => {
     watch: (kind, options) => operator.watch(kind, options),
     deliver: (changes) => batches.push(changes),
     onProblems: () => {},
+    onStatus: () => {},
     log: () => {},
   });
   ended = operator.run(abort.signal);
@@ -51,7 +52,13 @@ test('the first batch holds all that was there', () => {
 });
 
 test('kinds that are not installed are waited for no longer than it takes to be sure of it', () => {
-  expect(collector.absent).toEqual(['CiliumClusterwideNetworkPolicy', 'CiliumNetworkPolicy']);
+  expect(collector.absent).toEqual([
+    'CiliumClusterwideNetworkPolicy',
+    'CiliumNetworkPolicy',
+    'GRPCRoute',
+    'HTTPRoute',
+    'ReferenceGrant',
+  ]);
   expect(collector.waitingFor).toEqual([]);
 });
 

@@ -2,7 +2,8 @@ import { type Kind, type KubeClient, KubeError, type KubeObject, keyOf, type Sto
 import type { Problem } from '../../reconcilers/facts.ts';
 import { translate, trim } from '../../sources/index.ts';
 import { asError } from '../errors.ts';
-import { crdKind, crdNameOf, type SourceKindName, sourceKindNames, sourceKinds } from '../kinds.ts';
+import { crdKind, crdNameOf, gateway, type SourceKindName, sourceKindNames, sourceKinds } from '../kinds.ts';
+import { Grants } from './grants.ts';
 import { type FactChange, FactQueue } from './queue.ts';
 
 /** An object that the operator read, as far as it keeps it. */
@@ -25,6 +26,8 @@ export interface CollectorOptions {
   readonly deliver: (changes: readonly FactChange[]) => void;
   /** Told of each object that has problems, or has no more; before the facts of the object are delivered. */
   readonly onProblems: (key: string, problems: readonly Problem[]) => void;
+  /** Told of an object of which somebody changed nothing but a status that several write. */
+  readonly onStatus: (key: string) => void;
   readonly log: (line: string) => void;
 }
 
@@ -32,6 +35,7 @@ export interface CollectorOptions {
 export class FactCollector {
   readonly #options: CollectorOptions;
   readonly #queue: FactQueue;
+  readonly #grants = new Grants();
   readonly #stores = new Map<SourceKindName, Store<SourceObject>>();
   readonly #missing = new Set<SourceKindName>(sourceKindNames);
   readonly #absent = new Set<SourceKindName>();
@@ -70,6 +74,12 @@ export class FactCollector {
     if (!this.#absent.has(name)) yield* this.#stores.get(name)?.list() ?? [];
   }
 
+  /** Whether a failure of a watcher only says again that its kind is not installed. */
+  isExpected(subject: string, error: Error): boolean {
+    if (!(error instanceof KubeError && error.isNotFound)) return false;
+    return [...this.#absent].some((name) => this.#stores.get(name)?.name === subject);
+  }
+
   /** To be called with each failure of a watcher: is the whole kind unknown to the API server? */
   async onFailure(subject: string, error: Error): Promise<void> {
     if (!(error instanceof KubeError && error.isNotFound)) return;
@@ -81,14 +91,18 @@ export class FactCollector {
 
   /**
    * A "not found" may also come from an API server that is just starting. To believe it would drop every policy of
-   * that kind, and so open what they close: only a CustomResourceDefinition that is gone as well counts.
+   * that kind, and so open what they close: only a CustomResourceDefinition that is gone as well counts, and for kinds
+   * of the Gateway API, which close nothing, one without the version that is read here.
    */
   async #confirmAbsence(name: SourceKindName, crd: string): Promise<void> {
     const { client, log } = this.#options;
     if (this.#absent.has(name)) return;
+    let missing = `${crd} is not installed`;
     try {
-      await client.get(crdKind, { name: crd });
-      return;
+      const { group, version } = sourceKinds[name];
+      const { spec } = await client.get(crdKind, { name: crd });
+      if (group !== gateway.group || spec?.versions?.some((each) => each.name === version && each.served)) return;
+      missing = `${crd} is installed without version ${version}`;
     } catch (thrown) {
       if (!(thrown instanceof KubeError && thrown.isNotFound)) {
         log(`CustomResourceDefinition ${crd}: ${asError(thrown).message}`);
@@ -97,7 +111,7 @@ export class FactCollector {
     }
     if (this.#absent.has(name)) return;
     this.#absent.add(name);
-    log(`${crd} is not installed; its objects count as soon as it is`);
+    log(`${missing}; its objects count as soon as it is`);
     for (const object of this.#stores.get(name)?.list() ?? []) this.#put(name, object.metadata, undefined);
     this.#arrived(name);
   }
@@ -115,6 +129,7 @@ export class FactCollector {
       } else {
         for (const [index, object] of upserts.entries()) {
           if (!(hasOurStatus(name) && meansTheSame(previous[index], object))) this.#put(name, object.metadata, object);
+          else if (sharesStatus(name)) this.#options.onStatus(`${name}/${keyOf(object.metadata)}`);
         }
       }
       for (const object of deletes) this.#put(name, object.metadata, undefined);
@@ -126,7 +141,19 @@ export class FactCollector {
     const key = `${name}/${keyOf(metadata)}`;
     const { facts, problems } = object === undefined ? { facts: [], problems: [] } : translate(name, object);
     this.#options.onProblems(key, problems);
-    this.#queue.put(key, facts);
+    if (name !== 'ReferenceGrant') {
+      this.#queue.put(key, this.#grants.permit(key, facts));
+      return;
+    }
+    for (const route of this.#grants.set(key, facts)) this.#again(route);
+  }
+
+  /** A grant that came or went may permit or refuse what the route refers to. */
+  #again(key: string): void {
+    const slash = key.indexOf('/');
+    const name = sourceKindNames.find((known) => known === key.slice(0, slash));
+    const object = this.object(key);
+    if (name !== undefined && object !== undefined) this.#put(name, object.metadata, object);
   }
 
   #arrived(name: SourceKindName): void {
@@ -138,7 +165,19 @@ export class FactCollector {
 
 /** Kinds whose status the operator writes: it compares with what is there. */
 function hasOurStatus(name: SourceKindName): boolean {
-  return name === 'CiliumNetworkPolicy' || name === 'CiliumClusterwideNetworkPolicy' || name === 'MeshService';
+  return OUR_STATUS.has(name) || sharesStatus(name);
+}
+
+const OUR_STATUS: ReadonlySet<SourceKindName> = new Set([
+  'CiliumNetworkPolicy',
+  'CiliumClusterwideNetworkPolicy',
+  'MeshService',
+  'L7Route',
+]);
+
+/** Kinds whose status has parts of several controllers. */
+function sharesStatus(name: SourceKindName): boolean {
+  return name === 'HTTPRoute' || name === 'GRPCRoute';
 }
 
 /** Only what `translate` reads, and what a status is written by. */

@@ -28,6 +28,7 @@ function output(shared: Entries, views: Record<string, Entries> = {}, deletes: s
       ]),
     ),
     policies: new Map(),
+    routes: new Map(),
     visited: 0,
   };
 }

@@ -1,6 +1,8 @@
 import type { ConditionInput } from 'kopf-ts';
 import type { Problem } from '../../reconcilers/facts.ts';
 import type { SourceObject } from '../facts/collector.ts';
+import type { RouteState } from '../model.ts';
+import { parentAccepted, routeReferences } from './parents.ts';
 import type { Missing, Progress } from './progress.ts';
 
 /** Longest message that the API server takes is 32,768 characters; nobody reads that much. */
@@ -40,6 +42,39 @@ export function meshServiceConditions(input: {
     : { type: 'Enforced', status: 'False', reason: 'NotUsable', message: 'See the other conditions.' };
   const all = [acceptance, references, programmed, enforcement];
   return [...all, ready(all)];
+}
+
+/** Conditions of an L7Route. */
+export function l7RouteConditions(input: {
+  readonly problems: readonly Problem[];
+  /** undefined: nothing could be made of the route. */
+  readonly state: RouteState | undefined;
+  /** All of its Services have a port that nodes are told to have Envoy route. */
+  readonly told: boolean;
+  readonly progress: Progress;
+}): ConditionInput[] {
+  const { problems, state, told, progress } = input;
+  const acceptance = routeAccepted(problems, state);
+  const references = routeReferences(state);
+  const type = 'Programmed';
+  const notAccepted = { status: 'False', reason: 'NotAccepted', message: 'See condition Accepted.' } as const;
+  const some = state !== undefined && state.fact.parents.length > 0;
+  const programmed: ConditionInput =
+    some && told
+      ? { type, status: 'True', reason: 'Programmed', message: 'It is part of what all nodes are told.' }
+      : { type, ...notAccepted };
+  const enforcement: ConditionInput =
+    some && told ? enforced(progress, undefined) : { type: 'Enforced', ...notAccepted };
+  const all = [acceptance, references, programmed, enforcement];
+  return [...all, ready(all)];
+}
+
+/** False where any of its Services does not take the route. */
+function routeAccepted(problems: readonly Problem[], state: RouteState | undefined): ConditionInput {
+  const own = accepted(problems);
+  if (own.status === 'False' || state === undefined) return own;
+  const all = state.fact.parents.map(({ index }) => parentAccepted(state, index));
+  return all.find(({ status }) => status !== 'True') ?? own;
 }
 
 function accepted(problems: readonly Problem[]): ConditionInput {

@@ -5,14 +5,14 @@ import type { SourceObject } from '../facts/collector.ts';
 interface Entry {
   readonly uid: string;
   readonly generation: number;
-  /** Statuses of all conditions: as long as they are the same there is nothing new to say. */
+  /** As long as this is the same there is nothing new to say. */
   readonly signature: string;
   readonly enforced: boolean;
 }
 
 /**
  * Remembers what statuses say, so that a generation gets few writes: what nodes report one after the other changes
- * the words of a condition, but only a change of a condition's status is worth a write.
+ * the words of a condition, but only a change of a condition's status is worth a write; of references the words, too.
  */
 export class StatusLedger {
   readonly #entries = new Map<string, Entry>();
@@ -73,7 +73,9 @@ export class StatusLedger {
 
 function signatureOf(conditions: readonly ConditionInput[]): string {
   return conditions
-    .map(({ type, status }) => `${type}=${status}`)
+    .map(({ type, status, message }) =>
+      type === 'ResolvedRefs' ? `${type}=${status} ${message}` : `${type}=${status}`,
+    )
     .sort()
     .join();
 }

@@ -95,7 +95,7 @@ describe('a node', () => {
 
   test('holds what all nodes hold when it accepted it, is synced and reported no error', () => {
     const ask = (init: Partial<NodeStatus>, accepted: boolean): unknown =>
-      sharedProgress('service/shop/api', ['node-a'], nodes(init), () => accepted).missing.map(({ why }) => why);
+      sharedProgress(['service/shop/api'], ['node-a'], nodes(init), () => accepted).missing.map(({ why }) => why);
     expect(ask({}, true)).toEqual([]);
     expect(ask({}, false)).toEqual(['Pending']);
     expect(ask({ synced: false }, true)).toEqual(['Pending']);

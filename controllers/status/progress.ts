@@ -40,19 +40,19 @@ export function policyProgress(state: PolicyState, nodes: Nodes): Progress {
 }
 
 /**
- * Which nodes hold a resource that all nodes hold. Agents report such a resource only when it failed, so what the node
+ * Which nodes hold resources that all nodes hold. Agents report such a resource only when it failed, so what the node
  * accepted counts, which an agent does after it has applied it.
  */
 export function sharedProgress(
-  name: string,
+  names: readonly string[],
   all: Iterable<string>,
   nodes: Nodes,
-  accepted: (node: string) => boolean,
+  accepted: (node: string, name: string) => boolean,
 ): Progress {
   return progress([...all], nodes, (_view, status, node) => {
-    const error = status.errors.get(name);
-    if (error !== undefined) return { why: 'Error', message: error };
-    return status.synced && accepted(node) ? undefined : lagging(status);
+    const failed = names.find((name) => status.errors.has(name));
+    if (failed !== undefined) return { why: 'Error', message: status.errors.get(failed) ?? '' };
+    return status.synced && names.every((name) => accepted(node, name)) ? undefined : lagging(status);
   });
 }
 

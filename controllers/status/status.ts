@@ -15,15 +15,17 @@ import type { Problem } from '../../reconcilers/facts.ts';
 import type { FactCollector, SourceObject } from '../facts/collector.ts';
 import { type SourceKindName, sourceKindNames, sourceKinds } from '../kinds.ts';
 import type { Model } from '../model.ts';
-import { meshServiceConditions, policyConditions, sentence, serviceState } from './conditions.ts';
+import { l7RouteConditions, meshServiceConditions, policyConditions, sentence, serviceState } from './conditions.ts';
 import { type Remark, Remarks } from './events.ts';
 import { StatusLedger } from './ledger.ts';
+import { type ParentsWriter, wantedParents } from './parents.ts';
 import { type Progress, policyProgress, sharedProgress } from './progress.ts';
 
 export interface StatusOptions {
   readonly model: Model;
   readonly collector: Pick<FactCollector, 'object' | 'objects' | 'ready'>;
   readonly writer: StatusWriter;
+  readonly parents: Pick<ParentsWriter, 'write'>;
   readonly recorder: Pick<EventRecorder, 'emit'>;
   /** Whether a node has accepted a resource that is as it is since a revision of the cache. */
   readonly accepted: (node: string, name: string, revision: number) => boolean;
@@ -83,12 +85,17 @@ export class StatusReconciler {
     for (const key of this.#unsettled) this.#enqueue?.(key);
   }
 
+  /** Somebody changed the status of an object. */
+  statusChanged(key: string): void {
+    this.#enqueue?.(key);
+  }
+
   #source(): Source {
     const { model, collector } = this.#options;
     return {
       ready: collector.ready,
       start: (enqueue) => {
-        for (const name of ['CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy', 'MeshService'] as const) {
+        for (const name of WITH_STATUS) {
           for (const { metadata } of collector.objects(name)) enqueue(keyFor(name, metadata));
         }
         for (const key of [...model.policies.keys(), ...model.problems.keys()]) enqueue(key);
@@ -119,6 +126,12 @@ export class StatusReconciler {
         return this.#policy(key, sourceKinds.CiliumClusterwideNetworkPolicy, object, signal);
       case 'MeshService':
         return this.#meshService(key, object, signal);
+      case 'HTTPRoute':
+        return this.#gatewayRoute(key, sourceKinds.HTTPRoute, object, signal);
+      case 'GRPCRoute':
+        return this.#gatewayRoute(key, sourceKinds.GRPCRoute, object, signal);
+      case 'L7Route':
+        return this.#l7Route(key, object, signal);
       case 'NetworkPolicy':
         return this.#networkPolicy(key, object);
       case 'Service':
@@ -168,12 +181,49 @@ export class StatusReconciler {
     const progress =
       service !== 'found' || this.#ledger.isEnforced(key, object, existing)
         ? nothingMissing
-        : sharedProgress(resource, model.nodes, model, (node) =>
+        : sharedProgress([resource], model.nodes, model, (node) =>
             revision === undefined ? false : accepted(node, resource, revision),
           );
     const wanted = meshServiceConditions({ problems, service, progress });
     const fields = { observedGeneration: object.metadata.generation ?? 0 };
     return this.#say({ key, kind: sourceKinds.MeshService, object, existing, wanted, progress, signal, fields });
+  }
+
+  /** Of routes that are of no concern here any more the entries of before are taken away. */
+  async #gatewayRoute(
+    key: string,
+    kind: Kind,
+    object: SourceObject,
+    signal: AbortSignal,
+  ): Promise<WorkResult | undefined> {
+    const state = this.#options.model.routes.get(key);
+    this.#remark(key, object, []);
+    const wanted = wantedParents(object, state);
+    // Compiled from another generation than the one that is there now: the next output is on its way.
+    if (wanted.length > 0 && state?.fact.generation !== (object.metadata.generation ?? 0)) return undefined;
+    const done = await this.#options.parents.write(kind, object, wanted, signal);
+    return done ? undefined : { requeueAfterMs: CONFLICT_MS };
+  }
+
+  async #l7Route(key: string, object: SourceObject, signal: AbortSignal): Promise<WorkResult | undefined> {
+    const { model, accepted } = this.#options;
+    const state = model.routes.get(key);
+    const problems = problemsOf(model, key);
+    if (state === undefined && problems.length === 0) return undefined;
+    // Compiled from another generation than the one that is there now: the next output is on its way.
+    if (state !== undefined && state.fact.generation !== (object.metadata.generation ?? 0)) return undefined;
+    this.#remark(key, object, []);
+    const existing = conditionsOf(object);
+    const resources = state === undefined ? undefined : model.routeResources(state.fact);
+    const progress =
+      resources === undefined || this.#ledger.isEnforced(key, object, existing)
+        ? nothingMissing
+        : sharedProgress([...resources.keys()], model.nodes, model, (node, name) =>
+            accepted(node, name, resources.get(name) ?? 0),
+          );
+    const wanted = l7RouteConditions({ problems, state, told: resources !== undefined, progress });
+    const fields = { observedGeneration: object.metadata.generation ?? 0 };
+    return this.#say({ key, kind: sourceKinds.L7Route, object, existing, wanted, progress, signal, fields });
   }
 
   /** It has no conditions: events say what those of other kinds say. */
@@ -255,6 +305,18 @@ interface Saying {
   readonly signal: AbortSignal;
   readonly fields: { readonly observedGeneration?: number };
 }
+
+/** After so many milliseconds a status that somebody else wrote at the same time is looked at again. */
+const CONFLICT_MS = 200;
+
+const WITH_STATUS = [
+  'CiliumNetworkPolicy',
+  'CiliumClusterwideNetworkPolicy',
+  'MeshService',
+  'HTTPRoute',
+  'GRPCRoute',
+  'L7Route',
+] as const;
 
 const nothingMissing: Progress = { nodes: 0, missing: [] };
 

@@ -1,6 +1,7 @@
-import type { Fact, Labels, NodeFact, PodFact, PolicyFact } from '../facts.ts';
+import type { Fact, Labels, NodeFact, PodFact, PolicyFact, RouteFact } from '../facts.ts';
 import { newPolicy, policyKey } from '../policy/policy-table.ts';
 import { newPod } from '../records.ts';
+import { routeKey } from '../routes/route-table.ts';
 import { addTo, type Update } from '../state.ts';
 
 /** Puts what is now known under a key into the tables, and marks what depends on it. */
@@ -22,6 +23,8 @@ function identity(fact: Fact): string {
   switch (fact.kind) {
     case 'policy':
       return policyKey(fact);
+    case 'route':
+      return routeKey(fact);
     case 'namespace':
     case 'node':
       return `${fact.kind} ${fact.name}`;
@@ -53,6 +56,10 @@ function apply(update: Update, before: Fact | undefined, after: Fact | undefined
     case 'endpoints':
       if (after === undefined) update.tables.services.set(fact, undefined);
       else update.tables.services.set(undefined, fact);
+      if (fact.kind === 'service') update.tables.routes.serviceChanged(`${fact.namespace}/${fact.name}`);
+      return;
+    case 'route':
+      applyRoute(update, fact, after === undefined ? undefined : fact);
   }
 }
 
@@ -85,6 +92,10 @@ function applyPod({ tables, pods }: Update, { namespace, name }: PodFact, fact: 
 /** A pod of the host network has its node's addresses, which are not its own. */
 function claims(fact: PodFact | undefined): PodFact['addresses'] {
   return fact === undefined || fact.hostNetwork || fact.terminated ? [] : fact.addresses;
+}
+
+function applyRoute({ tables }: Update, named: RouteFact, fact: RouteFact | undefined): void {
+  tables.routes.set(routeKey(named), fact);
 }
 
 function applyPolicy({ tables, policies }: Update, named: PolicyFact, fact: PolicyFact | undefined): void {

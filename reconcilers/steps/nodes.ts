@@ -51,7 +51,8 @@ export function updateShared(update: Update): void {
   for (const { name, fact } of update.nodes) {
     share(update, `node/${name}`, fact && nodeResource(fact, tables.bytes));
   }
-  for (const [name, resource] of tables.services.changes(update.visits)) share(update, name, resource);
+  for (const [name, resource] of tables.services.changes(tables.routes, update.visits)) share(update, name, resource);
+  for (const [name, resource] of tables.routes.changes(update.visits)) share(update, name, resource);
 }
 
 function worldOf(text: string): 'world-ipv4' | 'world-ipv6' | undefined {

@@ -5,6 +5,11 @@ import { unaskedRules } from '../policy/subsume.ts';
 import type { NodeRecord } from '../records.ts';
 import type { Update } from '../state.ts';
 
+/** Says of routes what changed about them. */
+export function tellRoutes({ tables, output, visits }: Update): void {
+  for (const [key, verdict] of tables.routes.verdicts(visits)) output.routes.set(key, verdict);
+}
+
 /** Says of policies what changed about them. */
 export function tellPolicies(update: Update): void {
   const { tables, visits } = update;

@@ -17,8 +17,15 @@ import {
   type PolicyRule,
   type PortMatch,
   type Requirement,
+  type RouteBackend,
+  type RouteFact,
+  type RouteFilter,
+  type RouteMatch,
+  type RouteParent,
+  type RouteRule,
   type Selector,
   type ServiceFact,
+  type ServicePortFact,
 } from '../facts.ts';
 import type { HttpRequest } from '../http/match.ts';
 import { type Address, type Cidr, parseAddress, parseCidr } from '../net/address.ts';
@@ -230,13 +237,19 @@ const policy: fc.Arbitrary<PolicyFact> = fc
     return { kind: 'policy', policyKind, namespace: namespaceOf, name, generation, parts, problems: [] };
   });
 
+const SERVICE_PORTS: ServicePortFact[] = [
+  { name: 'http', protocol: 'TCP', port: 80, nodePort: 0, appProtocol: '' },
+  { name: 'grpc', protocol: 'TCP', port: 81, nodePort: 0, appProtocol: 'grpc' },
+  { name: 'dns', protocol: 'UDP', port: 81, nodePort: 0, appProtocol: '' },
+];
+
 const service = fc.record<ServiceFact>({
   kind: fc.constant('service'),
   namespace: fc.constant('shop'),
   name: fc.constantFrom('s1', 's2'),
-  clusterIps: fc.constant([address('10.96.0.1')]),
+  clusterIps: fc.subarray(['10.96.0.1', 'fd96::1'].map(address), { minLength: 1 }),
   externalIps: fc.constant([]),
-  ports: fc.constant([{ name: 'http', protocol: 'TCP' as const, port: 80, nodePort: 0 }]),
+  ports: fc.subarray(SERVICE_PORTS, { minLength: 1 }),
   affinitySeconds: fc.constantFrom(0, 60),
   internalLocal: fc.boolean(),
   externalLocal: fc.constant(false),
@@ -266,26 +279,112 @@ const meshService = fc.record<MeshServiceFact>({
   affinitySeconds: fc.constantFrom(0, 30),
 });
 
+const target = {
+  namespace: fc.constantFrom('shop', 'shop', 'bank'),
+  service: fc.constantFrom('s1', 's2'),
+  port: fc.constantFrom(80, 81, 82),
+};
+
+const headerFilter = fc.constantFrom<RouteFilter>(
+  { kind: 'requestHeaders', set: [{ name: 'x-a', value: '1%' }], add: [], remove: ['x-b'] },
+  { kind: 'responseHeaders', set: [], add: [{ name: 'x-c', value: '' }], remove: [] },
+);
+
+const routeBackend: fc.Arbitrary<RouteBackend> = fc
+  .tuple(
+    fc.record({
+      ...target,
+      weight: fc.constantFrom(0, 1, 7),
+      filters: fc.oneof(
+        fc.array(headerFilter, { maxLength: 1 }),
+        fc.constant<RouteFilter[]>([{ kind: 'rewrite', path: { type: 'ReplaceFullPath', value: '/' } }]),
+      ),
+    }),
+    fc.constantFrom(false, false, true),
+  )
+  .map(([value, refused]) =>
+    refused ? { ...value, refused: { reason: 'RefNotPermitted', message: 'No ReferenceGrant.' } } : value,
+  );
+
+const routeFilter: fc.Arbitrary<RouteFilter> = fc.oneof(
+  headerFilter,
+  fc.constantFrom<RouteFilter>(
+    { kind: 'redirect', hostname: 'x.example', status: 301 },
+    { kind: 'rewrite', path: { type: 'ReplacePrefixMatch', value: '/b' } },
+    { kind: 'fault', delayMs: 10, delayPerMillion: 1000, abortStatus: 500, abortPerMillion: 1000 },
+    { kind: 'rateLimit', requests: 1, perMs: 1000, perClient: true },
+  ),
+  fc.record(target).map((backend): RouteFilter => ({ kind: 'mirror', backend, perMillion: 1000 })),
+);
+
+const routeMatch: fc.Arbitrary<RouteMatch> = fc.record({
+  path: fc.constantFrom<NonNullable<RouteMatch['path']>>(
+    { type: 'PathPrefix', value: '/' },
+    { type: 'PathPrefix', value: '/a/' },
+    { type: 'Exact', value: '/a' },
+    { type: 'RegularExpression', value: '/[a-z]' },
+  ),
+  headers: fc.subarray([{ name: 'x-a', type: 'Exact' as const, value: '1' }]),
+  query: fc.subarray([{ name: 'q', type: 'Present' as const, value: '' }]),
+});
+
+const routeRule: fc.Arbitrary<RouteRule> = fc.record({
+  name: fc.constantFrom('', 'named'),
+  index: fc.constantFrom(0, 1),
+  matches: fc.array(routeMatch, { minLength: 1, maxLength: 2 }),
+  filters: fc.array(routeFilter, { maxLength: 2 }),
+  backends: fc.array(routeBackend, { maxLength: 3 }),
+  timeouts: fc.constantFrom({}, { request: 1500, perTry: 500 }),
+});
+
+const route: fc.Arbitrary<RouteFact> = fc.record({
+  kind: fc.constant('route'),
+  routeKind: fc.constantFrom('HTTPRoute' as const, 'L7Route' as const),
+  namespace: fc.constant('shop'),
+  name: fc.constantFrom('r1', 'r2'),
+  generation: fc.integer({ min: 1, max: 2 }),
+  created: fc.constantFrom('', '2026-01-01T00:00:00Z'),
+  parents: fc.array(
+    fc.record<RouteParent>({
+      index: fc.constantFrom(0, 1),
+      namespace: fc.constant('shop'),
+      service: fc.constantFrom('s1', 's2'),
+      port: fc.constantFrom(undefined, 80, 81, 82),
+    }),
+    { maxLength: 2 },
+  ),
+  rules: fc.array(routeRule, { maxLength: 3 }),
+  problems: fc.subarray([{ severity: 'error' as const, field: 'spec.rules[0]', message: 'Not understood.' }]),
+});
+
 function keyOf(fact: Fact): string {
+  if (fact.kind === 'route') return `${fact.routeKind}/${fact.namespace}/${fact.name}`;
   if (fact.kind === 'policy') return `${fact.policyKind}/${fact.namespace}/${fact.name}`;
   return 'namespace' in fact ? `${fact.kind}/${fact.namespace}/${fact.name}` : `${fact.kind}/${fact.name}`;
 }
 
 /** One event: an object is as told, or gone. */
-export const change: fc.Arbitrary<Change> = fc
-  .tuple(
-    fc.oneof(
-      { arbitrary: pod, weight: 6 },
-      { arbitrary: policy, weight: 6 },
-      { arbitrary: namespace, weight: 1 },
-      { arbitrary: node, weight: 2 },
-      { arbitrary: service, weight: 1 },
-      { arbitrary: endpoints, weight: 1 },
-      { arbitrary: meshService, weight: 1 },
-    ),
-    fc.constantFrom(true, true, true, false),
-  )
-  .map(([fact, present]) => ({ key: keyOf(fact), facts: present ? [fact] : [] }));
+export const change = eventOf(
+  fc.oneof(
+    { arbitrary: pod, weight: 6 },
+    { arbitrary: policy, weight: 6 },
+    { arbitrary: namespace, weight: 1 },
+    { arbitrary: node, weight: 2 },
+    { arbitrary: service, weight: 1 },
+    { arbitrary: endpoints, weight: 1 },
+    { arbitrary: meshService, weight: 1 },
+    { arbitrary: route, weight: 2 },
+  ),
+);
+
+/** Of Services and routes alone, so that they meet more often. */
+export const routingChange = eventOf(fc.oneof(service, service, endpoints, meshService, route, route));
+
+function eventOf(facts: fc.Arbitrary<Fact>): fc.Arbitrary<Change> {
+  return fc
+    .tuple(facts, fc.constantFrom(true, true, true, false))
+    .map(([fact, present]) => ({ key: keyOf(fact), facts: present ? [fact] : [] }));
+}
 
 /** What is left when all events have happened. */
 export function finalState(events: readonly Change[]): Change[] {

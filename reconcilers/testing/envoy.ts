@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer as createHttp } from 'node:http';
+import { createServer as createHttp, type IncomingMessage } from 'node:http';
 import { connect as connectHttp2, createServer as createHttp2, type OutgoingHttpHeaders } from 'node:http2';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -18,15 +18,16 @@ import type { EnvoyResource, NodeResource } from '@weft/node-api';
 import { ResourceCache, resource } from '@weft/xds';
 import { type RunningServer, serve } from '../../packages/xds/src/testing/loopback.ts';
 import { envoyFiles } from '../../test/local/envoy/binary.ts';
-import { envoyRuntime } from '../envoy/runtime.ts';
+import { envoyRuntime, internalListeners } from '../envoy/runtime.ts';
 
 const PREFIX = 'type.googleapis.com/envoy.config.';
 const CDS = `${PREFIX}cluster.v3.Cluster`;
+const EDS = `${PREFIX}endpoint.v3.ClusterLoadAssignment`;
 const LDS = `${PREFIX}listener.v3.Listener`;
 
 export interface RunningEnvoy extends AsyncDisposable {
   /** Tells it all that it should hold, and waits for its answers. `origin`: port of the server. @returns ports by listener id */
-  hold(resources: Iterable<NodeResource>, origin: number): Promise<Map<bigint, number>>;
+  hold(resources: Iterable<NodeResource>, origin?: number): Promise<Map<bigint, number>>;
   /** What it refused, and why. */
   rejected(): string[];
   /** Lines of its access log so far. */
@@ -39,7 +40,8 @@ export async function startEnvoy(): Promise<RunningEnvoy> {
   const cache = new ResourceCache();
   cache.commit({ views: new Map([['node', {}]]) });
   const ads = await serve(cache, {
-    typeOrder: [CDS, LDS, `${PREFIX}route.v3.RouteConfiguration`],
+    typeOrder: [CDS, EDS, LDS, `${PREFIX}route.v3.RouteConfiguration`],
+    resendWith: ({ typeUrl, name }) => (typeUrl === CDS ? [{ typeUrl: EDS, name }] : []),
     limits: { maxPartBytes: 1 },
   });
   const config = join(folder, 'envoy.json');
@@ -68,7 +70,7 @@ export async function startEnvoy(): Promise<RunningEnvoy> {
   return {
     records,
     rejected: () => refusals(ads),
-    hold: async (resources, origin) => {
+    hold: async (resources, origin = 0) => {
       const wanted = new Map(
         [...resources].flatMap(({ resource: r }) =>
           r?.$case === 'envoy' ? [[`${r.value.typeUrl} ${r.value.name}`, r.value] as [string, EnvoyResource]] : [],
@@ -97,7 +99,7 @@ export async function startEnvoy(): Promise<RunningEnvoy> {
   };
 }
 
-/** As the agent appends the address; and the cluster leads to `origin`, since nothing is redirected here. */
+/** As the agent appends the address; and the cluster of what is passed on leads to `origin`, since nothing is redirected here. */
 function local(
   { typeUrl, value, listener }: EnvoyResource,
   ports: ReadonlyMap<bigint, number>,
@@ -115,6 +117,8 @@ function local(
   }
   if (typeUrl !== CDS || origin === 0) return value;
   const cluster = Cluster.decode(value);
+  const type = cluster.clusterDiscoveryType;
+  if (type?.$case !== 'type' || type.value !== DiscoveryType.ORIGINAL_DST) return value;
   return Buffer.from(
     Cluster.encode({
       ...cluster,
@@ -137,6 +141,7 @@ function bootstrap(socket: string): object {
   const options = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
   return {
     node: { id: 'node', cluster: 'weft' },
+    bootstrap_extensions: [internalListeners],
     layered_runtime: { layers: [{ name: 'weft', static_layer: envoyRuntime }] },
     dynamic_resources: {
       ads_config: {
@@ -206,17 +211,26 @@ export interface Seen {
   readonly url: string;
   /** As written. */
   readonly headers: readonly string[];
+  /** Address of the other end. */
+  readonly from: string;
 }
 
-/** Answers 200 (503 to paths with `broken`) and remembers; `Upgrade: websocket` gets 101 and an echo. */
+/**
+ * Answers 200 (503 to paths with `broken`, and the first time to those with `flaky`; after 2 s to those with `slow`) and
+ * remembers; `Upgrade: websocket` gets 101 and an echo.
+ */
 export async function startOrigin(): Promise<{ readonly port: number; readonly seen: Seen[] } & AsyncDisposable> {
   const seen: Seen[] = [];
   const server = createHttp((request, response) => {
-    seen.push({ method: request.method ?? '', url: request.url ?? '', headers: request.rawHeaders });
-    response.writeHead(request.url?.includes('broken') ? 503 : 200).end('hello');
+    const url = request.url ?? '';
+    const failing = url.includes('broken') || (url.includes('flaky') && seen.every((one) => one.url !== url));
+    seen.push(seenOf(request));
+    const answer = () => response.writeHead(failing ? 503 : 200, { 'x-server': 'origin' }).end('hello');
+    if (url.includes('slow')) setTimeout(answer, 2000).unref();
+    else answer();
   });
   server.on('upgrade', (request, socket) => {
-    seen.push({ method: request.method ?? '', url: request.url ?? '', headers: request.rawHeaders });
+    seen.push(seenOf(request));
     socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
     socket.pipe(socket);
   });
@@ -231,6 +245,10 @@ export async function startOrigin(): Promise<{ readonly port: number; readonly s
   };
 }
 
+function seenOf({ method = '', url = '', rawHeaders, socket }: IncomingMessage): Seen {
+  return { method, url, headers: rawHeaders, from: socket.remoteAddress ?? '' };
+}
+
 /** The same for HTTP/2 without TLS. */
 export async function startOrigin2(): Promise<{ readonly port: number } & AsyncDisposable> {
   const server = createHttp2((_request, response) => response.end('hello'));
@@ -239,9 +257,9 @@ export async function startOrigin2(): Promise<{ readonly port: number } & AsyncD
 }
 
 /** Sends exactly these bytes. @returns what comes back until the other side is quiet or ends it */
-export function send(port: number, bytes: string, quietMs = 300): Promise<string> {
+export function send(port: number, bytes: string, quietMs = 300, localAddress = '127.0.0.1'): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect({ port, host: '127.0.0.1', localAddress });
     let answer = '';
     const done = () => {
       socket.destroy();

@@ -1,15 +1,17 @@
 /** What agents would hold: the sum of outputs, and how the datapath reads it. */
+import { ClusterLoadAssignment } from '@envoyproxy/xds-protos/envoy/config/endpoint/v3/endpoint.ts';
 import { RouteConfiguration } from '@envoyproxy/xds-protos/envoy/config/route/v3/route.ts';
 import type { HeaderMatcher, Route } from '@envoyproxy/xds-protos/envoy/config/route/v3/route_components.ts';
 import { Direction, NodeResource, Verdict } from '@weft/node-api';
 import type { HttpRequest } from '../http/match.ts';
 import { addressBytes } from '../net/address.ts';
-import type { Output, PolicyState, ResourceChanges } from '../output.ts';
+import type { Output, PolicyState, ResourceChanges, RouteVerdict } from '../output.ts';
 
 export class Held {
   readonly shared = new Map<string, NodeResource>();
   readonly views = new Map<string, Map<string, NodeResource>>();
   readonly policies = new Map<string, PolicyState>();
+  readonly routes = new Map<string, RouteVerdict>();
 
   apply(output: Output): this {
     merge(this.shared, output.shared);
@@ -22,6 +24,10 @@ export class Held {
     for (const [key, state] of output.policies) {
       if (state === undefined) this.policies.delete(key);
       else this.policies.set(key, { ...state, sets: new Map(state.sets) });
+    }
+    for (const [key, verdict] of output.routes) {
+      if (verdict === undefined) this.routes.delete(key);
+      else this.routes.set(key, verdict);
     }
     return this;
   }
@@ -37,6 +43,7 @@ export class Held {
       [...map].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, resource]) => [name, NodeResource.toJSON(resource)]);
     return {
       shared: resources(this.shared),
+      routes: [...this.routes].sort(([a], [b]) => (a < b ? -1 : 1)),
       views: [...this.views].sort(([a], [b]) => (a < b ? -1 : 1)).map(([node, view]) => [node, resources(view)]),
       policies: [...this.policies]
         .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -120,6 +127,17 @@ export function evaluate(
 
 export function routesIn(configuration: Uint8Array): Route[] {
   return RouteConfiguration.decode(configuration).virtualHosts.flatMap(({ routes }) => routes);
+}
+
+/** As `10.0.0.1 8080`, of a ClusterLoadAssignment. */
+export function backendsIn(assignment: Uint8Array): string[] {
+  return ClusterLoadAssignment.decode(assignment).endpoints.flatMap(({ lbEndpoints }) =>
+    lbEndpoints.map(({ hostIdentifier: host }) => {
+      const at = host?.$case === 'endpoint' ? host.value.address?.address : undefined;
+      if (at?.$case !== 'socketAddress' || at.value.portSpecifier?.$case !== 'portValue') return '?';
+      return `${at.value.address} ${at.value.portSpecifier.value}`;
+    }),
+  );
 }
 
 /** As `Kind/namespace/name#ingress[0]`. */

@@ -1,6 +1,6 @@
 /** Resources as a person reads them. */
 
-import type { Route } from '@envoyproxy/xds-protos/envoy/config/route/v3/route_components.ts';
+import { Route } from '@envoyproxy/xds-protos/envoy/config/route/v3/route_components.ts';
 import {
   AddressKind,
   Algorithm,
@@ -14,12 +14,13 @@ import {
   Verdict,
 } from '@weft/node-api';
 import { formatAddress } from '../net/address.ts';
-import { type Held, routesIn } from './held.ts';
+import { backendsIn, type Held, routesIn } from './held.ts';
 
 export function render(held: Held): object {
   return {
     shared: renderAll(held.shared),
     nodes: Object.fromEntries(sorted(held.views).map(([node, view]) => [node, renderAll(view)])),
+    ...(held.routes.size === 0 ? {} : { routes: Object.fromEntries(sorted(held.routes)) }),
     policies: Object.fromEntries(
       sorted(held.policies).map(([key, { ref, sets, pods, problems, ineffective }]) => [
         key,
@@ -71,8 +72,9 @@ function renderOne(resource: NodeResource['resource']): unknown {
         affinitySeconds: rest.affinitySeconds,
         internalLocal: rest.internalLocal,
         externalLocal: rest.externalLocal,
-        ports: ports.map(({ name, protocol, port, nodePort, backends }) => ({
+        ports: ports.map(({ name, protocol, port, nodePort, backends, listener }) => ({
           port: `${name} ${nameOf(Protocol, protocol, 'PROTOCOL_')}/${port} node port ${nodePort}`,
+          ...(listener === 0n ? {} : { listener: hex(listener) }),
           backends: backends.map((backend) => `${formatAddress(backend.address)} ${backend.port} on ${backend.node}`),
         })),
       };
@@ -86,13 +88,32 @@ function renderOne(resource: NodeResource['resource']): unknown {
 
 /** Routes as they are; of the others, which do not depend on policies, a hash that shows a change. */
 function renderEnvoy({ typeUrl, name, value, listener }: EnvoyResource): unknown {
-  const routes = typeUrl.endsWith('.RouteConfiguration');
   return {
     name,
     type: typeUrl.replace('type.googleapis.com/envoy.config.', ''),
     ...(listener === 0n ? {} : { listener: hex(listener) }),
-    ...(routes ? { routes: routesIn(value).map(showRoute) } : { bytes: value.length }),
+    ...contentOf(typeUrl, value),
   };
+}
+
+function contentOf(typeUrl: string, value: Uint8Array): object {
+  if (typeUrl.endsWith('.ClusterLoadAssignment')) return { endpoints: backendsIn(value) };
+  if (!typeUrl.endsWith('.RouteConfiguration')) return { bytes: value.length };
+  return { routes: routesIn(value).map((route) => (judges(route) ? showRoute(route) : prune(Route.toJSON(route)))) };
+}
+
+/** A route of a policy: it only lets pass, or not. */
+function judges({ action }: Route): boolean {
+  if (action?.$case === 'directResponse') return action.value.status === 403;
+  return action?.$case === 'route' && action.value.clusterSpecifier?.$case === 'cluster';
+}
+
+/** Without what is empty. */
+function prune(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(prune);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).map(([key, inner]) => [key, prune(inner)]);
+  return Object.fromEntries(entries.filter(([, inner]) => inner !== undefined));
 }
 
 function showRoute({ name, match, action, requestHeadersToAdd, requestHeadersToRemove }: Route): string {

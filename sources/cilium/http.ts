@@ -1,6 +1,7 @@
 import type { HeaderMatch, HttpMatch } from '../../reconcilers/facts.ts';
+import { expression } from '../expression.ts';
+import { FIXED, headerName, headerValue } from '../header.ts';
 import { get, isRecord, type Json, type Problems, quote, unknownFields } from '../parse.ts';
-import { expression } from './expression.ts';
 
 const FIELDS = ['method', 'path', 'host', 'headers', 'headerMatches'];
 const EXPRESSIONS = ['method', 'path', 'host'] as const;
@@ -13,8 +14,6 @@ export const bounds = {
   headers: 32,
   /** Of ADD and DELETE: each doubles the number of routes. */
   changes: 4,
-  /** Characters of a header's value. */
-  length: 4096,
 } as const;
 
 /** `toPorts[].rules.http`; undefined, with a problem, where any of it is not understood. */
@@ -117,36 +116,4 @@ function longHeader(entry: unknown, field: string, problems: Problems): HeaderMa
     return [];
   }
   return [{ name, mismatch, ...(value === '' ? {} : { value }) }];
-}
-
-/** What frames and directs a request is Envoy's. */
-const FIXED = new Set(['host', 'connection', 'content-length', 'transfer-encoding', 'upgrade', 'te', 'trailer']);
-
-function headerName(value: unknown, field: string, problems: Problems): string | undefined {
-  if (typeof value === 'string' && value.length <= 256 && /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(value)) {
-    return value.toLowerCase();
-  }
-  problems.error(field, `${quote(value)} is not the name of a header as X-Token.`);
-  return undefined;
-}
-
-function headerValue(value: unknown, field: string, problems: Problems): string | undefined {
-  if (typeof value !== 'string') {
-    problems.error(field, `The value of a header is a string, but this is ${quote(value)}.`);
-  } else if (value.length > bounds.length) {
-    problems.error(field, `It has ${value.length} characters, but at most ${bounds.length} are supported here.`);
-  } else if (value === '' || value.trim() !== value || hasControl(value)) {
-    problems.error(
-      field,
-      `${quote(value)} is no value that a header can have: none is empty, begins or ends with a space, or contains control characters.`,
-    );
-  } else {
-    return value;
-  }
-  return undefined;
-}
-
-function hasControl(value: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is looked for
-  return /[\u0000-\u001f\u007f]/.test(value) || !value.isWellFormed();
 }

@@ -1,6 +1,6 @@
 import { proxyPod } from '../../reconcilers/envoy/names.ts';
 import type { Fact, NamedPort } from '../../reconcilers/facts.ts';
-import { addresses, flag, get, isPort, labels, list, type Problems, text } from '../parse.ts';
+import { addresses, flag, get, isPort, labels, list, type Problems, text, timestamp } from '../parse.ts';
 import { transportProtocol } from './protocol.ts';
 
 export function podFacts(object: unknown, problems: Problems): Fact[] {
@@ -51,8 +51,4 @@ function namedPorts(object: unknown): NamedPort[] {
       return name !== '' && isPort(port) && protocol !== undefined ? [{ name, protocol, port }] : [];
     }),
   );
-}
-
-function timestamp(value: unknown): string {
-  return value instanceof Date && !Number.isNaN(value.getTime()) ? value.toISOString() : text(value);
 }

@@ -81,7 +81,7 @@ function servicePort(entry: unknown, index: number, reachable: boolean, problems
     return [];
   }
   const nodePort = reachable ? integer(get(entry, 'nodePort'), 1, 65_535, 0) : 0;
-  return [{ name: text(get(entry, 'name')), protocol, port, nodePort }];
+  return [{ name: text(get(entry, 'name')), protocol, port, nodePort, appProtocol: text(get(entry, 'appProtocol')) }];
 }
 
 function affinity(object: unknown): number {

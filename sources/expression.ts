@@ -1,6 +1,6 @@
 /** Regular expressions for Envoy: what its RE2 refuses, or what costs too much, is refused before it gets there. */
 import { RE2JS } from 're2js';
-import { type Problems, quote } from '../parse.ts';
+import { type Problems, quote } from './parse.ts';
 
 /** Characters of an expression, and instructions that it compiles to. */
 const bounds = { length: 1024, program: 2048 } as const;
@@ -36,7 +36,7 @@ function whatIsWrong(text: string, { work }: Problems): string | undefined {
     return `${quote(text)} expands to about ${size} instructions, but at most ${bounds.program} may be used.`;
   }
   work.instructions -= size;
-  if (work.instructions < 0) return 'All regular expressions of the policy together are too large; split the policy.';
+  if (work.instructions < 0) return 'All regular expressions of the object together are too large; split it.';
   try {
     RE2JS.compile(text);
     return undefined;

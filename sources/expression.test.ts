@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
-import { Problems } from '../parse.ts';
+import { httpMatches } from './cilium/http.ts';
 import { expandedSize, expression } from './expression.ts';
-import { httpMatches } from './http.ts';
+import { Problems } from './parse.ts';
 
 function problem(text: string): string | undefined {
   const problems = new Problems();
@@ -54,9 +54,7 @@ test('what one policy may cost in all is bounded, whatever its rules cost each',
   for (let entry = 0; entry < 50; entry++) httpMatches([{ path: `/${entry}x{1000}` }], `[${entry}]`, problems);
   expect(problems.list).toEqual([]);
   for (let entry = 0; entry < 50; entry++) httpMatches([{ path: `/${entry}x{1000}` }], `[${entry}]`, problems);
-  expect(problems.list[0]?.message).toBe(
-    'All regular expressions of the policy together are too large; split the policy.',
-  );
+  expect(problems.list[0]?.message).toBe('All regular expressions of the object together are too large; split it.');
   const routes = new Problems();
   const header = (name: string) => ({ name, value: 'v', mismatch: 'ADD' });
   const match = { headerMatches: ['a', 'b', 'c', 'd'].map(header) };
