@@ -6,8 +6,8 @@ import { cached, hashOf, hashTree } from '../test/cluster/cache.ts';
 
 const run = promisify(execFile);
 
-/** @returns path of the program; it needs nothing from outside of the Go toolchain */
-export function goTool(name: 'netload' | 'mapwatch'): Promise<string> {
+/** @returns path of the program; httpload's modules come from the Go module proxy, the others need the toolchain only */
+export function goTool(name: 'netload' | 'mapwatch' | 'httpload'): Promise<string> {
   const source = join(import.meta.dirname, name);
   return cached('go', hashOf(name, hashTree(source)), async (out) => {
     await run('go', ['build', '-o', out, '.'], {

@@ -2,8 +2,8 @@
 export interface Result {
   readonly suite: string;
   readonly case: string;
-  readonly metric: 'time' | 'p50' | 'p99' | 'rate' | 'memory' | 'cost' | 'ratio';
-  /** s, ms, 1/s, MiB, "ns/packet" or "instructions/packet"; "" for a ratio. */
+  readonly metric: 'time' | 'p50' | 'p99' | 'rate' | 'memory' | 'cost' | 'ratio' | 'count';
+  /** s, ms, 1/s, "1/CPU-s" (a second of processor time), MiB, "ns/packet" or "instructions/packet"; "" for a ratio or count. */
   readonly unit: string;
   readonly weft: number | null;
   readonly baseline: number | null;

@@ -32,6 +32,11 @@ export const suites: Readonly<Record<string, Suite>> = {
     ['load', 'pod', 'endpoint', 'policy', 'policy-everywhere'],
     async () => (await import('./compile/suite.ts')).runCase,
   ),
+  l7: lazy(
+    "requests through the node's Envoy, against two sidecars with mutual TLS, a bare Envoy, and none",
+    ['shared-vs-bare', 'shared-vs-sidecars', 'p50-added', 'no-rule', 'record-cost', 'route-change'],
+    async () => (await import('./l7/suite.ts')).runCase,
+  ),
   memory: lazy(
     'RSS and PSS of the processes; the agent with 100 pods and 10,000 Services, and idle',
     ['agent', 'agent-idle', 'operator'],

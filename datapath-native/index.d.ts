@@ -193,14 +193,14 @@ export declare class Datapath {
   static open(options: OpenOptions): Promise<Datapath>;
   /** True if maps pinned by an earlier process were taken over. */
   readonly adopted: boolean;
-  /** Attaches both tcx programs to the host side of a pod's veth and pins the links. Idempotent. */
+  /** Attaches both packet programs to the host side of a pod's veth and pins them. Idempotent. */
   attachPod(ifindex: number): Promise<void>;
   /** The same for a list; a long one has the kernel expedite its grace periods meanwhile. Rejects at the first device
    * that fails. */
   attachPods(ifindexes: readonly number[]): Promise<void>;
   /** Attaches the program that hands connections to Envoy's listeners, inside a proxy pod's network namespace (a path
    * as the runtime gives it) at its device `interfaceName`; `ifindex` is the host side's. Idempotent; later opens
-   * update it in place. */
+   * update it in place where the kernel has tcx, elsewhere this has to be called again after an open. */
   attachProxy(ifindex: number, netns: string, interfaceName: string): Promise<void>;
   /** Removes the pinned links of a device that may be gone already. */
   detachPod(ifindex: number): Promise<void>;

@@ -1,5 +1,5 @@
-/** `npm test`: every suite in turn, then one line "N passed, N failed". `npm test -- unit e2e` runs only those;
- * `npm test -- --list` names them. A suite that can't start counts as one failed test. */
+/** `npm test`: every suite in turn except those that take long, then one line "N passed, N failed". `npm test -- unit e2e`
+ * runs only those; `npm test -- --list` names all. A suite that can't start counts as one failed test. */
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';
@@ -83,7 +83,8 @@ if (unknown.length > 0) {
 await mkdir(logs, { recursive: true });
 let total = none;
 for (const suite of suites) {
-  if (positionals.length === 0 || positionals.includes(suite.name)) total = sum(total, await run(suite));
+  const wanted = positionals.length === 0 ? !suite.onlyNamed : positionals.includes(suite.name);
+  if (wanted) total = sum(total, await run(suite));
 }
 const skips = knownSkips(total.skipped);
 for (const skip of total.skipped) process.stdout.write(`skipped: ${skip}\n`);

@@ -13,6 +13,8 @@ export interface Suite {
   readonly kind: 'command' | 'cargo' | 'jest';
   readonly command: (context: Context) => readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Only runs when it is named: takes long. */
+  readonly onlyNamed?: boolean;
 }
 
 const node = 'node_modules/.bin/node';
@@ -71,4 +73,11 @@ export const suites: readonly Suite[] = [
   jest('cluster', 'the local Kubernetes', ['/test/cluster/'], [], true),
   jest('e2e', 'Weft on the local Kubernetes', ['/test/e2e/'], [], true),
   jest('bare', 'npm run up on a bare Debian', ['/test/bare/'], [], true),
+  {
+    name: 'kernels',
+    what: 'the datapath suite on other kernels, in QEMU; only when it is named',
+    kind: 'cargo',
+    command: () => [node, 'test/kernels/main.ts'],
+    onlyNamed: true,
+  },
 ];

@@ -7,6 +7,7 @@ import { goTool } from '../gotool.ts';
 import type { Result } from '../result.ts';
 import { Scratch } from '../scratch.ts';
 import { interleave } from '../statistics.ts';
+import { loadWeft } from './load.ts';
 import { makeTopology, removeTopologies, type Topology } from './topology.ts';
 
 const run = promisify(execFile);
@@ -45,32 +46,18 @@ class Bench {
     for (const node of topology.nodes) {
       const own = pods.filter((pod) => pod.node === node.namespace);
       if (own.length === 0) continue;
-      const config = {
+      const child = await loadWeft(node.namespace, {
         pinDir: this.#scratch.pins(node.namespace),
         cgroup: this.#scratch.cgroup,
         nodeIPv4: node.address,
         pods: own,
         peers: pods.map((pod) => pod.address),
         nodes: topology.nodes.map((one) => one.address),
+        ports: [{ port }],
         services,
         backend: { address: topology.server.address, port },
-      };
-      // nsenter, because ip netns exec would hide the mounts of bpffs and cgroup2 below /sys.
-      const child = spawn(
-        'setpriv',
-        [
-          ...['--pdeathsig', 'KILL', '--', 'nsenter', `--net=/run/netns/${node.namespace}`],
-          process.execPath,
-          join(import.meta.dirname, 'node.ts'),
-          JSON.stringify(config),
-        ],
-        { stdio: ['pipe', 'pipe', 'inherit'] },
-      );
-      this.#children.push(child);
-      await new Promise<void>((resolve, reject) => {
-        child.stdout.once('data', () => resolve());
-        child.once('exit', () => reject(new Error('the node of the benchmark ended')));
       });
+      this.#children.push(child);
     }
   }
 

@@ -16,6 +16,8 @@ export interface Topology {
   readonly nodes: readonly { readonly namespace: string; readonly address: string }[];
   readonly client: Pod;
   readonly server: Pod;
+  /** For Envoy; on the client's node. */
+  readonly proxy: Pod | undefined;
 }
 
 const prefix = 'wbench';
@@ -44,8 +46,28 @@ function addNode(namespace: string): void {
     ip netns exec ${namespace} sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0`);
 }
 
-/** @param name distinguishes topologies that stand beside each other */
-export function makeTopology(name: string, across: boolean): Topology {
+/** What weft-cni makes of the namespace of a proxy pod. */
+function deliverEverything({ namespace }: Pod): void {
+  const settings = [
+    ['net.ipv4.ip_local_port_range', '61000 65535'],
+    ['net.ipv4.tcp_max_tw_buckets', '0'],
+    ['net.ipv4.tcp_syncookies', '0'],
+    ['net.ipv4.tcp_max_syn_backlog', '16384'],
+    ['net.core.somaxconn', '16384'],
+    ['net.ipv4.conf.eth0.rp_filter', '0'],
+    ['net.ipv4.conf.all.rp_filter', '0'],
+  ].map(([key, value]) => `'${key}=${value}'`);
+  sh(`
+    ip netns exec ${namespace} sysctl -qw ${settings.join(' ')}
+    ip -n ${namespace} route add local default dev lo table 100
+    ip -n ${namespace} rule add iif eth0 table 100`);
+}
+
+/**
+ * @param name distinguishes topologies that stand beside each other
+ * @param proxy with one more pod, for Envoy: `weft` as weft-cni makes it, `plain` as any other pod
+ */
+export function makeTopology(name: string, across: boolean, proxy?: 'weft' | 'plain'): Topology {
   const nodes = ['a', 'b'].map((letter, index) => ({
     namespace: `${prefix}${process.pid}-${name}-n${letter}`,
     address: `172.31.0.${index + 1}`,
@@ -76,7 +98,16 @@ export function makeTopology(name: string, across: boolean): Topology {
   };
   addPod(client);
   addPod(server);
-  return { nodes, client, server };
+  if (proxy === undefined) return { nodes, client, server, proxy: undefined };
+  const third: Pod = {
+    namespace: `${prefix}${process.pid}-${name}-p`,
+    node: first.namespace,
+    address: '10.99.1.4',
+    device: 'pod-p',
+  };
+  addPod(third);
+  if (proxy === 'weft') deliverEverything(third);
+  return { nodes, client, server, proxy: third };
 }
 
 /** Removes the topologies of this process, and those of runs that were killed. */
@@ -84,6 +115,9 @@ export function removeTopologies(): void {
   for (const line of sh('ip netns list').split('\n')) {
     const [name = ''] = line.split(' ');
     const owner = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : Number.NaN;
-    if (owner === process.pid || (owner > 0 && !existsSync(`/proc/${owner}`))) sh(`ip netns del ${name}`);
+    if (owner === process.pid || (owner > 0 && !existsSync(`/proc/${owner}`))) {
+      // What has become another user outlives a parent that was killed.
+      sh(`ip netns pids ${name} | xargs -r kill -KILL || true; ip netns del ${name}`);
+    }
   }
 }

@@ -8,32 +8,45 @@
 
 #define NOT_ESTABLISHED (-100)
 
-/* The verdict changed to a denial: cuts the connection. Its TCP entry stays, so that whoever speaks next is reset too
- * (a keepalive's sequence number is too old for the reset that it turned into to count). */
-__noinline int revoke(struct __sk_buff *skb, struct packet *p, const struct weft_tuple *key,
-			     struct weft_conn *conn, int reason)
+/* The verdict changed to a denial: cuts the connection. */
+__noinline int cut(struct __sk_buff *skb, struct packet *p, struct weft_conn *conn, int reason)
 {
-	if (!p || !key || !conn)
+	if (!p || !conn)
 		return TC_ACT_SHOT;
 	count(skb, reason);
 	emit(p, conn, EVENT_REVOKED, reason);
-	if (p->proto != IPPROTO_TCP) {
-		bpf_map_delete_elem(&weft_conntrack, key);
+	if (p->proto != IPPROTO_TCP)
 		return TC_ACT_SHOT;
-	}
 	conn->flags |= CONN_REVOKED;
 	return reset(skb, p, conn, 1) ? TC_ACT_SHOT : deliver(skb, p, conn);
 }
 
-/* Looks both verdicts up again and takes the present epochs over. */
-static __always_inline int revalidate(struct packet *p, struct weft_conn *conn, __be16 *listener)
+/* The same, and a TCP entry stays, so that whoever speaks next is reset too (a keepalive's sequence number is too old
+ * for the reset that it turned into to count). */
+static __always_inline int revoke(struct __sk_buff *skb, struct packet *p, const struct weft_tuple *key,
+				  struct weft_conn *conn, int reason)
+{
+	int verdict = cut(skb, p, conn, reason);
+
+	if (p->proto != IPPROTO_TCP)
+		bpf_map_delete_elem(&weft_conntrack, key);
+	return verdict;
+}
+
+/* Looks both verdicts up again and takes the present epochs over. The result is as that of verdict(). */
+__noinline __u32 revalidate(struct packet *p, struct weft_conn *conn)
 {
 	struct weft_tuple way;
+	__be16 listener;
+	int reason;
 
+	if (!p || !conn)
+		return REASON_DEFAULT_DENY;
 	side_take(&conn->from, conn->from.slot);
 	side_take(&conn->to, conn->to.slot);
 	directed(&way, p);
-	return decide(conn, &way, &p->dir, listener);
+	reason = decide(conn, &way, &p->dir, &listener);
+	return reason | (__u32)listener << 16;
 }
 
 /* Between two ends of which one is Envoy, only Envoy speaks for itself. */
@@ -55,7 +68,6 @@ static __always_inline int established(struct __sk_buff *skb, struct packet *p, 
 	const struct side *sender = p->reply ? &conn->to : &conn->from;
 	enum freshness from, to;
 	int reason, verdict, last;
-	__be16 listener;
 
 	if (p->hook == HOOK_FROM_UNDERLAY && sender->slot != SLOT_NONE)
 		return drop(skb, p, 0, REASON_SPOOFED);
@@ -77,9 +89,11 @@ static __always_inline int established(struct __sk_buff *skb, struct packet *p, 
 		return TC_ACT_SHOT;
 	}
 	if (from == CHANGED || to == CHANGED) {
-		reason = revalidate(p, conn, &listener);
+		__u32 found = revalidate(p, conn);
+
+		reason = reason_of(found);
 		/* Envoy can't take a connection over in mid-stream, nor let go of it. */
-		if (!forwards(reason) || listener != conn->proxy_port)
+		if (!forwards(reason) || listener_of(found) != conn->proxy_port)
 			return revoke(skb, p, key, conn, reason);
 	}
 	if (lost_its_proxy(conn))

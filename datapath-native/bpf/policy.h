@@ -27,7 +27,8 @@ static __always_inline __u8 kind_of(const struct weft_addr *addr)
 
 static __always_inline __u32 slot_of(const struct weft_addr *addr)
 {
-	__u32 *slot = bpf_map_lookup_elem(&weft_pod_by_addr, addr);
+	struct weft_addr own = *addr; /* a key in the caller's memory is refused before 6.2 */
+	__u32 *slot = bpf_map_lookup_elem(&weft_pod_by_addr, &own);
 
 	return slot ? *slot : SLOT_NONE;
 }

@@ -112,22 +112,33 @@ static __always_inline int reset_prepare(struct __sk_buff *skb, const struct pac
 	return bpf_skb_change_tail(skb, l4 + sizeof(*tcp), 0);
 }
 
+/* In place: the stack of all callers together has 512 bytes. */
+static __always_inline void swap_macs(struct macs *m)
+{
+	for (int i = 0; i < 6; i++) {
+		__u8 dst = m->dst[i];
+
+		m->dst[i] = m->src[i];
+		m->src[i] = dst;
+	}
+}
+
 static __always_inline int send_back(struct __sk_buff *skb, const struct packet *p, const struct reset *r)
 {
 	__u32 mark = skb->mark, ifindex = p->hook == HOOK_FROM_UNDERLAY ? config.underlay_ifindex : skb->ifindex;
-	struct macs here, back;
+	struct macs m;
 
-	if (write_reset(skb, r) || bpf_skb_load_bytes(skb, 0, &here, sizeof(here)))
+	if (write_reset(skb, r) || bpf_skb_load_bytes(skb, 0, &m, sizeof(m)))
 		return -1;
-	__builtin_memcpy(back.dst, here.src, 6);
-	__builtin_memcpy(back.src, here.dst, 6);
+	swap_macs(&m);
 	if (p->hook == HOOK_FROM_PROXY) /* Envoy's frames say in their source address what it decided */
-		back.dst[5] = config.pod_mac[5];
-	write_macs(skb, &back);
+		m.dst[5] = config.pod_mac[5];
+	write_macs(skb, &m);
 	skb->mark = MARK_RESET;
 	bpf_clone_redirect(skb, ifindex, p->hook == HOOK_TO_POD ? BPF_F_INGRESS : 0);
 	skb->mark = mark;
-	return write_macs(skb, &here);
+	swap_macs(&m);
+	return write_macs(skb, &m);
 }
 
 /* Resets the packet's sender and, with onward, turns the packet into a reset for the other end; 0: deliver it.

@@ -1,7 +1,16 @@
 /** Builds the addon, the CNI binary and the first process of Envoy's pod in release mode and puts them into dist/. Skipped when nothing changed. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -68,6 +77,11 @@ if (upToDate) {
   process.exit(0);
 }
 mkdirSync(dist, { recursive: true });
+// Checkouts share the target directory, and cargo goes by time: what another one built last would pass for ours.
+const now = new Date();
+for (const path of [join(root, 'build.rs'), ...['src', 'crates', 'bpf'].flatMap((name) => sources(join(root, name)))]) {
+  utimesSync(path, now, now);
+}
 run('cargo', ['build', '--locked', '--release', '-p', 'weft-addon']);
 install(join(target, 'release', 'libbpf_loader_napi.so'), 'bpf-loader-napi.node');
 // kubelet's host may have another C library than the image, so the CNI binary brings its own; Envoy's image has only

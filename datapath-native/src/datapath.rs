@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::clsact::Hook;
 use crate::error::{Error, Result, Step as _};
 use crate::grace::ShortGracePeriods;
 use crate::layout::{Addr, Config, HOST_MAC, LAYOUT, MASQUERADE_MARK, POD_MAC};
@@ -19,18 +20,21 @@ use weft_netlink::in_namespace;
 const MANY: usize = 8;
 const SO_NETNS_COOKIE: libc::c_int = 71;
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
-const FROM_POD: &str = "weft_from_pod";
-const TO_POD: &str = "weft_to_pod";
+/// (program, end of the link's name), in the order of attaching. Towards the pod first: a packet that the pod sends is
+/// let out only where its reply is checked.
+const POD: [(&str, &str); 2] = [("weft_to_pod", "egress"), ("weft_from_pod", "ingress")];
 /// (program, end of the link's name): inside a proxy pod's network namespace.
 const PROXY: [(&str, &str); 2] = [
     ("weft_into_proxy", "into-proxy"),
     ("weft_out_of_proxy", "out-of-proxy"),
 ];
-const POD_LINKS: [&str; 4] = ["ingress", "egress", PROXY[0].1, PROXY[1].1];
 const UNDERLAY: [(&str, &str); 2] = [
     ("weft_from_underlay", "underlay-ingress"),
     ("weft_to_underlay", "underlay-egress"),
 ];
+
+/// (path of the pin, where it is attached if that is in the node's network namespace)
+type PodLink = (PathBuf, Option<Hook>);
 
 pub struct Options {
     pub pin_dir: PathBuf,
@@ -80,6 +84,7 @@ impl Datapath {
             adopted: loaded.reused > 0,
         };
         datapath.take_over_pods()?;
+        links::remove_strays(&UNDERLAY.map(|(program, _)| program), underlay)?;
         for (program, link) in UNDERLAY {
             if let Ok(program) = datapath.program(program) {
                 links::attach(
@@ -110,9 +115,8 @@ impl Datapath {
 
     fn attach_pod(&self, ifindex: u32) -> Result<()> {
         let _writing = self.write_lock();
-        // Towards the pod first: a packet that the pod sends is let out only where its reply is checked.
-        for (program, direction) in [(TO_POD, "egress"), (FROM_POD, "ingress")] {
-            let path = links::pod_path(&self.links, ifindex, direction);
+        for (program, end) in POD {
+            let path = links::pod_path(&self.links, ifindex, end);
             links::attach(&path, Target::Device(ifindex), self.program(program)?)?;
         }
         Ok(())
@@ -128,16 +132,27 @@ impl Datapath {
 
     pub fn detach_pod(&self, ifindex: u32) -> Result<()> {
         let _writing = self.write_lock();
-        POD_LINKS
+        self.pod_links(ifindex)?
             .iter()
-            .try_for_each(|end| links::detach(&links::pod_path(&self.links, ifindex, end)))
+            .try_for_each(|(path, at)| links::detach(path, *at))
+    }
+
+    /// All that a pod may have.
+    fn pod_links(&self, ifindex: u32) -> Result<Vec<PodLink>> {
+        let path = |end: &str| links::pod_path(&self.links, ifindex, end);
+        let own = POD.iter().map(|(program, end)| {
+            let hook = Hook::new(ifindex, self.program(program)?.attach_type);
+            Ok((path(end), Some(hook)))
+        });
+        let inside = PROXY.iter().map(|(_, end)| Ok((path(end), None)));
+        own.chain(inside).collect()
     }
 
     /// Inside the network namespace at the path `netns`, on its device `name`; `ifindex` is the host side's.
     pub fn attach_proxy(&self, ifindex: u32, netns: &Path, name: &str) -> Result<()> {
         let _writing = self.write_lock();
-        let opened =
-            fs::File::open(netns).step(|| format!("opening the network namespace {}", netns.display()))?;
+        let opened = fs::File::open(netns)
+            .step(|| format!("opening the network namespace {}", netns.display()))?;
         let entered: std::result::Result<Result<()>, String> = in_namespace(&opened, || {
             Ok(self::ifindex(name).and_then(|inside| {
                 PROXY.iter().try_for_each(|(program, end)| {
@@ -165,10 +180,10 @@ impl Datapath {
     /// Gives the pods' links these programs; links of devices that are gone are removed.
     fn take_over_pods(&self) -> Result<()> {
         for ifindex in self.attached_pods()? {
-            let pinned = POD_LINKS.map(|end| links::pod_path(&self.links, ifindex, end));
-            if pinned
+            if self
+                .pod_links(ifindex)?
                 .iter()
-                .any(|path| path.exists() && !links::is_alive(path))
+                .any(|(path, at)| path.exists() && !links::is_alive(path, *at))
             {
                 self.detach_pod(ifindex)?;
             } else {
@@ -285,6 +300,7 @@ pub fn uninstall(pin_dir: &Path) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         entries => entries.step(|| format!("reading {}", pin_dir.display()))?,
     };
+    links::remove_filters()?;
     for version in versions.flatten() {
         let is_layout = |name: &str| {
             name.strip_prefix('v')

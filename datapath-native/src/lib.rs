@@ -4,12 +4,13 @@
 pub mod address;
 mod apply;
 mod backends;
+mod clsact;
 mod datapath;
 mod error;
 pub mod events;
 mod grace;
 pub mod layout;
-mod links;
+pub mod links;
 mod maglev;
 mod maps;
 mod metrics;

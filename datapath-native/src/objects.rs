@@ -19,6 +19,9 @@ struct Aligned<T: ?Sized>(T);
 static TC: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/tc.bpf.o")));
 static SOCK: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/sock.bpf.o")));
 
+/// docs/kernels.md
+const OLDEST_KERNEL: (u32, u32) = (6, 1);
+
 /// Room that a program uses within one packet: each object has its own.
 const SCRATCH: &str = "weft_scratch";
 
@@ -189,7 +192,13 @@ thread_local! {
 
 /// libbpf's own words are kept for the error of this thread's load; nothing is printed.
 fn remember_message(_: libbpf_rs::PrintLevel, message: String) {
-    MESSAGES.with_borrow_mut(|messages| messages.push_str(&message));
+    const ENOUGH: usize = 1 << 20;
+    MESSAGES.with_borrow_mut(|messages| {
+        if messages.len() > ENOUGH {
+            messages.clear();
+        }
+        messages.push_str(&message);
+    });
 }
 
 fn load_error(name: &str, error: &libbpf_rs::Error) -> Error {
@@ -197,8 +206,46 @@ fn load_error(name: &str, error: &libbpf_rs::Error) -> Error {
     let messages = MESSAGES.take();
     let from = messages.len().saturating_sub(MOST);
     let tail = messages.get(from..).unwrap_or(&messages).trim();
+    let hint = too_old(&release()).unwrap_or_default();
     Error::new(
         format_args!("loading the object {name}.bpf.o"),
-        format_args!("{error}\n{tail}"),
+        format_args!("{error}{hint}\n{tail}"),
     )
+}
+
+/// Of this kernel, as `uname -r` prints it.
+fn release() -> String {
+    fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default()
+}
+
+/// What to say of kernels that no test covers.
+fn too_old(release: &str) -> Option<String> {
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
+    let version = (numbers.next()?, numbers.next()?);
+    let (major, minor) = OLDEST_KERNEL;
+    let release = release.trim();
+    (version < OLDEST_KERNEL)
+        .then(|| format!("; Weft needs Linux {major}.{minor} or later, and this is {release}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::too_old;
+
+    #[test]
+    fn only_kernels_before_the_oldest_that_is_tested_are_too_old() {
+        for release in [
+            "6.1.0-56-cloud-amd64\n",
+            "6.12.117+deb12-cloud-amd64",
+            "7.0.0-rc1",
+            "odd",
+            "",
+        ] {
+            assert_eq!(too_old(release), None, "{release}");
+        }
+        let said = too_old("5.15.0-91-generic\n").expect("a hint");
+        assert!(said.contains("6.1 or later") && said.ends_with("this is 5.15.0-91-generic"));
+    }
 }

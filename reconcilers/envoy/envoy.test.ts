@@ -230,6 +230,17 @@ asRoot('a real Envoy', () => {
     await envoy.hold(resourcesFor(HTTP), origin.port);
   });
 
+  test('more HTTP/2 requests at a time than the server takes on one connection go on several', async () => {
+    const other = await startOrigin2();
+    open.push(other);
+    await envoy.hold(resourcesFor(HTTP), other.port);
+    const client = await dial2(port);
+    open.push(client);
+    const answers = await Promise.all(Array.from({ length: 300 }, () => client.ask({ ':path': '/api/v1/users' })));
+    expect(new Set(answers)).toEqual(new Set([200]));
+    await envoy.hold(resourcesFor(HTTP), origin.port);
+  });
+
   test('takes every expression that translators let through', async () => {
     const tokens = [...'abkxzPQsdwWDSBCAEGLNnrtvf019/.*+?|()[]{}^$\\-:,<>=!& ~i', ...TOKENS];
     const text = fc.array(fc.constantFrom(...tokens), { maxLength: 12 }).map((parts) => parts.join(''));

@@ -10,6 +10,12 @@ const MOST = 0xffff_ffff;
 /** Thresholds of Envoy's circuit breakers: nobody but the two ends decides how much is much. */
 export const UNLIMITED = { maxConnections: MOST, maxPendingRequests: MOST, maxRequests: MOST } as const;
 
+/**
+ * A server says how many requests it takes at a time only after the first ones are on their way, and refuses those beyond:
+ * 503. 100 is the least that servers should take (RFC 9113, 6.5.2).
+ */
+const upstreamHttp2 = { ...http2, maxConcurrentStreams: 100 };
+
 /** `same`: the client's protocol. */
 export function upstreamOptions(protocol: 'http2' | 'same') {
   const options = pack(HttpProtocolOptions, HTTP_OPTIONS, {
@@ -20,11 +26,11 @@ export function upstreamOptions(protocol: 'http2' | 'same') {
       protocol === 'same'
         ? {
             $case: 'useDownstreamProtocolConfig',
-            value: { httpProtocolOptions: http1, http2ProtocolOptions: http2 },
+            value: { httpProtocolOptions: http1, http2ProtocolOptions: upstreamHttp2 },
           }
         : {
             $case: 'explicitHttpConfig',
-            value: { protocolConfig: { $case: 'http2ProtocolOptions', value: http2 } },
+            value: { protocolConfig: { $case: 'http2ProtocolOptions', value: upstreamHttp2 } },
           },
   });
   return { [HTTP_OPTIONS]: options };

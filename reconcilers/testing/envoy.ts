@@ -249,9 +249,11 @@ function seenOf({ method = '', url = '', rawHeaders, socket }: IncomingMessage):
   return { method, url, headers: rawHeaders, from: socket.remoteAddress ?? '' };
 }
 
-/** The same for HTTP/2 without TLS. */
+/** The same for HTTP/2 without TLS, at most 100 requests at a time on one connection, each of which takes a moment. */
 export async function startOrigin2(): Promise<{ readonly port: number } & AsyncDisposable> {
-  const server = createHttp2((_request, response) => response.end('hello'));
+  const server = createHttp2({ settings: { maxConcurrentStreams: 100 } }, (_request, response) => {
+    setTimeout(() => response.end('hello'), 20);
+  });
   const port = await listenLocally(server);
   return { port, [Symbol.asyncDispose]: async () => void server.close() };
 }

@@ -1,7 +1,7 @@
 /** The Debian packages of everything that is built and run here, each with why it is needed. */
 
-/** What the packages are for: `cluster` for running, `build` for compiling Weft. */
-export type Purpose = 'cluster' | 'build';
+/** What the packages are for: `cluster` for running, `build` for compiling Weft, `kernels` for tests in machines of QEMU. */
+export type Purpose = 'cluster' | 'build' | 'kernels';
 
 export interface DebianPackage {
   readonly name: string;
@@ -42,4 +42,9 @@ export const debianPackages: readonly DebianPackage[] = [
   { name: 'gawk', purpose: 'build', why: 'the same', programs: ['gawk'] },
   { name: 'flex', purpose: 'build', why: 'the same', programs: ['flex'] },
   { name: 'bison', purpose: 'build', why: 'the same', programs: ['bison'] },
+  { name: 'qemu-system-x86', purpose: 'kernels', why: 'runs other kernels', programs: ['qemu-system-x86_64'] },
+  { name: 'busybox-static', purpose: 'kernels', why: 'is the first program in such a machine' },
+  { name: 'cpio', purpose: 'kernels', why: "packs the machine's files", programs: ['cpio'] },
+  { name: 'kmod', purpose: 'kernels', why: 'tells which modules a module needs', programs: ['depmod'] },
+  { name: 'xz-utils', purpose: 'kernels', why: 'unpacks the modules', programs: ['unxz'] },
 ];

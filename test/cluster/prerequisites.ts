@@ -7,16 +7,22 @@ import { capture, type RunResult } from './run.ts';
 
 /**
  * Installs the Debian packages that are missing, and checks root, kernel and compilers.
- * @param purpose `build` needs all packages, `cluster` those for running only
+ * @param purpose `build` needs those of `cluster` as well, `kernels` all; `cluster` needs those for running only
  * @throws Error with every reason, a sentence each
  */
 export async function prepareMachine(purpose: Purpose, progress: Progress): Promise<void> {
   const problems = [...rootProblems(), ...kernelProblems(), ...(await compilerProblems(purpose))];
   if (problems.length > 0) throw new Error(problems.join('\n'));
-  const missing = await missingPackages(debianPackages.filter((one) => purpose === 'build' || one.purpose === purpose));
+  const missing = await missingPackages(debianPackages.filter((one) => needs[purpose].includes(one.purpose)));
   if (missing.length === 0) return;
   await progress.step('Debian packages', ({ waitingFor }) => install(missing, waitingFor));
 }
+
+const needs: Readonly<Record<Purpose, readonly Purpose[]>> = {
+  cluster: ['cluster'],
+  build: ['cluster', 'build'],
+  kernels: ['cluster', 'build', 'kernels'],
+};
 
 /** Why nothing here can run: for tests to skip with. Undefined when it can. */
 export function whyNotHere(): string | undefined {
@@ -57,7 +63,7 @@ async function compilerProblems(purpose: Purpose): Promise<string[]> {
   if (!atLeast(go, /go(\d+)\.(\d+)/, [1, 24])) {
     problems.push('Kubernetes is built with Go 1.24 or later, which is not in PATH: get it from https://go.dev/dl/.');
   }
-  if (purpose !== 'build') return problems;
+  if (purpose === 'cluster') return problems;
   const rust = await capture(['cargo', '--version']);
   if (!atLeast(rust, /cargo (\d+)\.(\d+)/, [1, 88])) {
     problems.push('The addon is built with Rust 1.88 or later, which is not in PATH: get it from https://rustup.rs.');

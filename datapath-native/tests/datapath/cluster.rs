@@ -1,9 +1,10 @@
 //! Nodes and pods as network namespaces around one bridge, with the programs attached: no agent, no Kubernetes.
 
 use std::fs::File;
-use std::io::Error;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
+
+use weft_datapath::links::{Target, attach_unpinned};
 
 use crate::layout::*;
 use crate::netns::Netns;
@@ -121,26 +122,19 @@ impl Node {
 
     fn attach(&mut self, program: &str, ifindex: u32, attach_type: u32) {
         let link = self.ns.run(|| self.link(program, ifindex, attach_type));
-        self.links.push(link);
+        self.links.extend(link);
     }
 
     /// In the network namespace of the calling thread.
-    fn link(&self, program: &str, ifindex: u32, attach_type: u32) -> OwnedFd {
+    fn link(&self, program: &str, ifindex: u32, attach_type: u32) -> Option<OwnedFd> {
         let prog = self
             .programs
             .tc
             .progs()
             .find(|p| p.name() == program)
             .expect("program");
-        let fd = prog.as_fd().as_raw_fd();
-        let target = i32::try_from(ifindex).expect("small");
-        // SAFETY: no options; the descriptor is a program's.
-        let link = unsafe {
-            libbpf_sys::bpf_link_create(fd, target, attach_type, std::ptr::null())
-        };
-        assert!(link >= 0, "{program}: {}", Error::from_raw_os_error(-link));
-        // SAFETY: just made, owned by nobody else.
-        unsafe { OwnedFd::from_raw_fd(link) }
+        attach_unpinned(Target::Device(ifindex), prog.as_fd(), attach_type)
+            .unwrap_or_else(|error| panic!("{program}: {error}"))
     }
 
     /// A pod as the CNI binary makes it, address 10.244.<node>.<slot> and fd00:<node>::<slot>.
@@ -200,7 +194,7 @@ impl Node {
             ("weft_out_of_proxy", TCX_EGRESS),
         ] {
             let link = pod.ns.run(|| self.link(program, eth0, attach_type));
-            self.links.push(link);
+            self.links.extend(link);
         }
         pod
     }
@@ -247,23 +241,13 @@ impl Cgroup {
     pub fn attach(&mut self, programs: &Programs) {
         let directory = File::open(&self.path).expect("cgroup");
         for prog in programs.sock.progs() {
-            // SAFETY: no options; both descriptors are open.
-            let link = unsafe {
-                libbpf_sys::bpf_link_create(
-                    prog.as_fd().as_raw_fd(),
-                    directory.as_raw_fd(),
-                    prog.attach_type() as u32,
-                    std::ptr::null(),
-                )
-            };
-            assert!(
-                link >= 0,
-                "{:?}: {}",
-                prog.name(),
-                Error::from_raw_os_error(-link)
-            );
-            // SAFETY: just made, owned by nobody else.
-            self.links.push(unsafe { OwnedFd::from_raw_fd(link) });
+            let link = attach_unpinned(
+                Target::Cgroup(&directory),
+                prog.as_fd(),
+                prog.attach_type() as u32,
+            )
+            .unwrap_or_else(|error| panic!("{:?}: {error}", prog.name()));
+            self.links.extend(link);
         }
     }
 }

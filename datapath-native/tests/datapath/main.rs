@@ -2,10 +2,13 @@
 //! Needs root; without it each test is skipped with that reason.
 
 mod cluster;
+mod envoy;
+mod features;
 mod frame;
 mod hostile;
 mod layout;
 mod lifecycle;
+mod loader;
 mod measure;
 mod netns;
 mod packets;

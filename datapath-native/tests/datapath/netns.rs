@@ -83,7 +83,7 @@ impl Netns {
 
     /// Waits for the kernel's link watch, which may take a second: before it a device that is up drops packets.
     pub fn await_up(&self, device: &str) {
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + crate::talk::patient(Duration::from_secs(10));
         while Instant::now() < end {
             let shown = self
                 .command("ip")
@@ -116,12 +116,21 @@ pub fn cannot_run() -> Option<&'static str> {
     None
 }
 
+/// Says why a test can't run here. Where it has to (WEFT_MUST_RUN is set) that is a failure.
+pub fn skip(reason: &str) {
+    assert!(
+        std::env::var_os("WEFT_MUST_RUN").is_none(),
+        "can't run: {reason}"
+    );
+    eprintln!("skipped: {reason}");
+}
+
 /// Ends a test early, with the reason, where it can't run.
 #[macro_export]
 macro_rules! require_root {
     () => {
         if let Some(reason) = $crate::netns::cannot_run() {
-            eprintln!("skipped: {reason}");
+            $crate::netns::skip(reason);
             return;
         }
     };

@@ -36,7 +36,7 @@ fn child() {
 
 fn ask_stream(to: SocketAddr) -> Result<String, std::io::Error> {
     let mut stream = TcpStream::connect(to)?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.set_read_timeout(Some(patient(Duration::from_secs(5))))?;
     let seen = line(&mut stream)?;
     Ok(format!("{} {seen}", stream.peer_addr()?))
 }
@@ -47,7 +47,7 @@ fn ask_datagram(to: SocketAddr) -> Result<String, std::io::Error> {
         .parse()
         .expect("address");
     let socket = UdpSocket::bind((any, 0))?;
-    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    socket.set_read_timeout(Some(patient(Duration::from_secs(5))))?;
     socket.send_to(b"?", to)?;
     let mut buffer = [0; 64];
     let (n, from) = socket.recv_from(&mut buffer)?;
@@ -118,7 +118,7 @@ macro_rules! scene {
     ($name:literal) => {{
         require_root!();
         let Some(scene) = scene($name) else {
-            eprintln!("skipped: no cgroup2 is mounted");
+            crate::netns::skip("no cgroup2 is mounted");
             return;
         };
         scene

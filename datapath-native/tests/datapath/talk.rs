@@ -12,6 +12,12 @@ const LONG: Duration = Duration::from_secs(5);
 /// Long enough for a first answer on a busy machine; only what is dropped waits for it.
 const SHORT: Duration = Duration::from_millis(700);
 
+/// A time limit on this machine: WEFT_PATIENCE times as long, for machines that are emulated.
+pub fn patient(limit: Duration) -> Duration {
+    let factor = std::env::var("WEFT_PATIENCE").ok();
+    limit * factor.map_or(1, |text| text.parse().expect("WEFT_PATIENCE is a number"))
+}
+
 fn any(of: IpAddr, port: u16) -> SocketAddr {
     let any: IpAddr = if of.is_ipv4() { "0.0.0.0" } else { "::" }
         .parse()
@@ -46,8 +52,9 @@ fn echo(mut stream: TcpStream) -> Option<()> {
 }
 
 pub fn connect(ns: &Netns, to: IpAddr, port: u16) -> Result<TcpStream, Error> {
-    let stream = ns.run(|| TcpStream::connect_timeout(&SocketAddr::new(to, port), SHORT))?;
-    stream.set_read_timeout(Some(LONG))?;
+    let stream =
+        ns.run(|| TcpStream::connect_timeout(&SocketAddr::new(to, port), patient(SHORT)))?;
+    stream.set_read_timeout(Some(patient(LONG)))?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
@@ -94,7 +101,7 @@ pub fn serve_udp(ns: &Netns, own: IpAddr, port: u16) {
 
 pub fn ask_udp(ns: &Netns, to: IpAddr, port: u16) -> Result<String, Error> {
     let socket = ns.run(|| UdpSocket::bind(any(to, 0)))?;
-    socket.set_read_timeout(Some(SHORT))?;
+    socket.set_read_timeout(Some(patient(SHORT)))?;
     socket.connect((to, port))?;
     socket.send(b"who am I")?;
     let mut buffer = [0; 64];
@@ -113,7 +120,7 @@ pub fn ping(ns: &Netns, to: IpAddr) -> Result<(), Error> {
     assert!(fd >= 0, "ICMP socket: {}", Error::last_os_error());
     // SAFETY: just made; a datagram socket all the same.
     let socket = unsafe { UdpSocket::from_raw_fd(fd) };
-    socket.set_read_timeout(Some(SHORT))?;
+    socket.set_read_timeout(Some(patient(SHORT)))?;
     socket.send_to(&[request, 0, 0, 0, 0, 0, 0, 1, 42], (to, 0))?;
     let mut buffer = [0; 64];
     let (n, from) = socket.recv_from(&mut buffer)?;

@@ -103,7 +103,7 @@ fn pair(from: &Pod, to: &Pod, address: IpAddr, port: u16) -> (TcpStream, TcpStre
     let client = connect(&from.ns, address, port).expect("connect");
     let (server, _) = listener.accept().expect("accept");
     server
-        .set_read_timeout(Some(std::time::Duration::from_secs(2)))
+        .set_read_timeout(Some(patient(std::time::Duration::from_secs(2))))
         .expect("timeout");
     server.set_nodelay(true).expect("nodelay");
     (client, server)
@@ -258,7 +258,7 @@ fn pods_reach_the_world_by_the_nodes_masquerade() {
         .output()
         .is_err()
     {
-        eprintln!("skipped: needs nft");
+        crate::netns::skip("needs nft");
         return;
     }
     c.nodes[0].ns.sh(&format!(
