@@ -122,6 +122,36 @@ const wait: Run = (_program, operands, flags) =>
     return last.every(({ state }) => state === 'enforced') ? 0 : 1;
   });
 
+const render: Run = async (_program, operands, flags) => {
+  const { sentenceOf } = await import('./errors.ts');
+  const { output, namespace, node } = z
+    .object({ output: Output, namespace: z.string(), node: z.string().optional() })
+    .parse(flags);
+  try {
+    const { readFiles } = await import('./files/read.ts');
+    const { problemText } = await import('./files/objects.ts');
+    const { render: rendered } = await import('./render/render.ts');
+    const { objects, problems } = rendered(readFiles(operands), { namespace, node });
+    for (const problem of problems) process.stderr.write(`${plain(problemText(problem))}\n`);
+    if (output === 'json') print(toJson({ apiVersion: 'v1', kind: 'List', items: objects }));
+    else print(objects.map(toYaml).join('\n---\n'));
+    return problems.some(({ severity }) => severity === 'error') ? 1 : 0;
+  } catch (error) {
+    note(sentenceOf(error));
+    return 2;
+  }
+};
+
+const diff: Run = (_program, operands, flags) =>
+  withCluster(flags, async (cluster) => {
+    const { namespace } = z.object({ namespace: z.string().optional() }).parse(flags);
+    const { readFiles } = await import('./files/read.ts');
+    const { runDiff } = await import('./diff/run.ts');
+    const complain = (text: string): void => void process.stderr.write(`${plain(text)}\n`);
+    const out = { print, note, complain, paint };
+    return runDiff(cluster.client, readFiles(operands), namespace ?? cluster.namespace, out);
+  });
+
 const version: Run = async (_program, _operands, flags) => {
   const { output, client } = z.object({ output: Output, client: z.boolean().optional() }).parse(flags);
   const { VERSION, versionText, versionsOf } = await import('./version.ts');
@@ -156,6 +186,8 @@ const COMMANDS: Readonly<Record<string, Run>> = {
   flows,
   'policy explain': explain,
   wait,
+  render,
+  diff,
   version,
   completion,
   __complete: completeWords,

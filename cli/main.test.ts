@@ -5,7 +5,7 @@ import { expect, jest, test } from '@jest/globals';
 // A busy machine starts processes slowly.
 jest.setTimeout(120_000);
 
-const weft = (args: readonly string[], environment: NodeJS.ProcessEnv = {}) => {
+const weft = (args: readonly string[], environment: NodeJS.ProcessEnv = {}, input = '') => {
   const env = {
     PATH: process.env.PATH,
     HOME: '/nonexistent',
@@ -15,18 +15,23 @@ const weft = (args: readonly string[], environment: NodeJS.ProcessEnv = {}) => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(import.meta.dirname, 'main.ts'), ...args], {
     env,
     encoding: 'utf8',
+    input,
   });
   return { status, stdout, stderr };
 };
 
-test.each([['--help'], ['flows', '--help'], ['policy', 'explain', '--help'], ['--version'], ['version', '--client']])(
-  'weft %s %s ends with 0 and says something',
-  (...args) => {
-    const { status, stdout, stderr } = weft(args);
-    expect([status, stderr]).toEqual([0, '']);
-    expect(stdout).not.toBe('');
-  },
-);
+test.each([
+  ['--help'],
+  ['flows', '--help'],
+  ['render', '--help'],
+  ['policy', 'explain', '--help'],
+  ['--version'],
+  ['version', '--client'],
+])('weft %s %s ends with 0 and says something', (...args) => {
+  const { status, stdout, stderr } = weft(args);
+  expect([status, stderr]).toEqual([0, '']);
+  expect(stdout).not.toBe('');
+});
 
 test.each([
   [['nothing'], "unknown command 'nothing'"],
@@ -36,6 +41,10 @@ test.each([
   [['flows', '-f', '--limit', '3'], 'cannot be used with'],
   [['flows', '--status', '4x'], 'It is 403, 4xx or 500-504'],
   [['flows', '--type', 'http'], 'Allowed choices are new, drop, revoked, closed, request'],
+  [['render'], "missing required argument 'file'"],
+  [['render', '/nonexistent/x.yaml'], "/nonexistent/x.yaml can't be read: ENOENT"],
+  [['diff'], "missing required argument 'file'"],
+  [['diff', 'x.yaml'], 'there is no kubeconfig'],
   [['wait'], "missing required argument 'kind/name'"],
   [['policy'], 'Usage: weft policy'],
   [['policy', 'explain', 'a'], "missing required argument 'dst:port'"],
@@ -49,9 +58,39 @@ test.each([
 });
 
 test('every command has examples in its help', () => {
-  for (const command of [['status'], ['flows'], ['policy', 'explain'], ['wait'], ['version'], ['completion']]) {
+  for (const command of [
+    ['status'],
+    ['flows'],
+    ['policy', 'explain'],
+    ['wait'],
+    ['render'],
+    ['version'],
+    ['completion'],
+  ]) {
     expect(weft([...command, '--help']).stdout).toContain(`Examples:\n  weft ${command.join(' ')}`);
   }
+});
+
+test('render reads standard input; what is wrong goes to standard error, and the exit code says so', () => {
+  const policy = (spec: object) =>
+    JSON.stringify({ apiVersion: 'cilium.io/v2', kind: 'CiliumNetworkPolicy', metadata: { name: 'x' }, spec });
+  const select = { endpointSelector: { matchLabels: { app: 'api' } } };
+  const good = weft(
+    ['render', '-', '-n', 'shop', '-o', 'json'],
+    {},
+    policy({ ...select, ingress: [{ fromEntities: ['all'] }] }),
+  );
+  expect([good.status, good.stderr]).toEqual([0, '']);
+  expect(JSON.parse(good.stdout)).toMatchObject({
+    kind: 'List',
+    items: [{ metadata: { name: 'x', namespace: 'shop' } }],
+  });
+  const bad = weft(['render', '-'], {}, `---\n${policy({ ...select, ingress: [{ fromEntities: ['nobody'] }] })}`);
+  expect(bad.status).toBe(1);
+  expect(bad.stdout).toContain('kind: CiliumNetworkPolicy');
+  expect(bad.stderr).toMatch(
+    /^stdin:2: error: CiliumNetworkPolicy default\/x spec\.ingress\[0\]\.fromEntities\[0\]: The entity "nobody" is not supported/,
+  );
 });
 
 test('below kubectl it calls itself as it was called', () => {

@@ -16,6 +16,20 @@ Without METHOD and PATH, rules for requests are listed.
 
 Exit codes: 0 all of it is allowed, 1 some of it is denied or depends on the request, 2 the command failed.`;
 
+const RENDER_NOTES = `
+The files' objects come first, as they are; then Envoy's listeners, routes and clusters in their own terms
+(https://www.envoyproxy.io/docs), with annotations that say for which pods, connections and rules. Where the files have
+no pods for a policy (Pods or workloads), it is shown for pods as it selects them. What is wrong is on standard error.
+
+Exit codes: 0 all is understood, 1 there are errors in the files, 2 the command failed.`;
+
+const DIFF_NOTES = `
+The API server is asked what it would make of each object (a dry run; nothing is changed), and that is compared with what
+is there. Then the policies of the whole cluster are compiled with the objects and without: which pods a policy selects,
+who may talk to whom, which listeners and routes of Envoy change. That needs the right to list all that Weft reads.
+
+Exit codes: 0 nothing would change, 1 something would, 2 the command failed or an object is refused.`;
+
 /** Runs a command with its operands and flags. */
 export type Action = (name: string, operands: readonly string[], flags: object) => Promise<void>;
 
@@ -104,6 +118,25 @@ export function weftProgram(name: string, run: Action): Command {
     .option('-n, --namespace <name>', "of the objects; the context's if not told")
     .addOption(new Option('--timeout <duration>', 'how long at most').default(60_000, '60s').argParser(duration))
     .addHelpText('after', '\nExit codes: 0 enforced, 1 not in time or refused, 2 the command failed.');
+
+  add(program, 'render', 'what the objects in files become, Envoy included; asks no cluster', [
+    'render policy.yaml',
+    'render policy.yaml shop.yaml      # for the pods of the workloads in there',
+    'kubectl get cnp,pods -A -o yaml | weft render - --node node2',
+  ])
+    .argument('<file...>', 'YAML or JSON with Kubernetes objects; - is standard input')
+    .addOption(format('yaml', 'json').default('yaml'))
+    .option('-n, --namespace <name>', 'of objects without one', 'default')
+    .option('--node <name>', 'only what the Envoy of this node is told')
+    .addHelpText('after', RENDER_NOTES);
+
+  add(program, 'diff', 'what applying the files would change, in the cluster and on its nodes', [
+    'diff policy.yaml',
+    'diff -n shop policies/*.yaml',
+  ])
+    .argument('<file...>', 'YAML or JSON with Kubernetes objects; - is standard input')
+    .option('-n, --namespace <name>', "of objects without one; the context's if not told")
+    .addHelpText('after', DIFF_NOTES);
 
   add(program, 'version', 'versions of this program, the operator and the agents', ['version', 'version --client'])
     .addOption(format('table', 'json', 'yaml'))

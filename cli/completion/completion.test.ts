@@ -14,7 +14,7 @@ const program = weftProgram('weft', async () => undefined);
 const after = (line: string): string[] => complete(program, line.split(' '));
 
 test.each([
-  ['', ['completion', 'flows', 'help', 'policy', 'status', 'version', 'wait']],
+  ['', ['completion', 'diff', 'flows', 'help', 'policy', 'render', 'status', 'version', 'wait']],
   ['st', ['status']],
   ['policy ', ['explain', 'help']],
   ['--context c policy e', ['explain']],
@@ -24,6 +24,7 @@ test.each([
   ['flows --verdict f', ['failed', 'forwarded']],
   ['flows --type re', ['request', 'revoked']],
   ['flows --output=y', ['--output=yaml']],
+  ['render x.yaml -o ', ['json', 'yaml']],
   ['status -o ', ['json', 'table', 'wide', 'yaml']],
   ['flows --f', ['--follow']],
   ['flows --follow --k', ['--kubeconfig']],

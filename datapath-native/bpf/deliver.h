@@ -80,6 +80,33 @@ static __always_inline int to_proxy(struct __sk_buff *skb, const struct packet *
 	return bpf_redirect(pod->ifindex, 0);
 }
 
+/* A client that is its own server would not take its own address for another's: there Envoy speaks as itself. What the
+ * server answers is turned back by answers_itself. */
+static __always_inline int meets_itself(const struct packet *p)
+{
+	return p->hook == HOOK_FROM_PROXY && addr_equal(&p->src, &p->dst);
+}
+
+static __always_inline int speak_as_proxy(struct __sk_buff *skb, struct packet *p)
+{
+	struct weft_pod *pod = pod_of(p->slot);
+	struct weft_addr own;
+
+	if (!pod)
+		return REASON_UNKNOWN_POD;
+	own = p->family == 4 ? pod->ipv4 : pod->ipv6;
+	if (addr_is_zero(&own))
+		return REASON_UNSUPPORTED;
+	return translate_end(skb, p, 1, &own, p->sport);
+}
+
+/* Nobody else may send to a proxy's own address, so that this can only be such an answer. */
+static __always_inline int answers_itself(const struct packet *p)
+{
+	return p->hook == HOOK_FROM_POD && p->proto == IPPROTO_TCP && is_proxy_port(p->dport) &&
+	       is_proxy(slot_of(&p->dst));
+}
+
 static __always_inline int to_neighbour(struct __sk_buff *skb, const struct weft_conn *conn)
 {
 	struct macs m;
@@ -104,7 +131,7 @@ static __always_inline int check_hops(const struct packet *p, const struct side 
 }
 
 /* The verdict of the program; the packet has been counted. At a pod's egress hook it is where it belongs already. */
-static __always_inline int deliver(struct __sk_buff *skb, const struct packet *p, const struct weft_conn *conn)
+static __always_inline int deliver(struct __sk_buff *skb, struct packet *p, const struct weft_conn *conn)
 {
 	const struct side *side = receiver(p, conn);
 	int reason;
@@ -118,6 +145,8 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct packet *p
 		return TC_ACT_OK;
 	}
 	reason = decrement_ttl(skb, p);
+	if (!reason && meets_itself(p))
+		reason = speak_as_proxy(skb, p);
 	if (reason)
 		return drop(skb, p, conn, reason);
 	if (side->path == PATH_POD)

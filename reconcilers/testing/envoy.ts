@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer as createHttp, type IncomingMessage } from 'node:http';
+import { createServer as createHttp, type IncomingMessage, request as requestHttp } from 'node:http';
 import { connect as connectHttp2, createServer as createHttp2, type OutgoingHttpHeaders } from 'node:http2';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -32,6 +32,8 @@ export interface RunningEnvoy extends AsyncDisposable {
   rejected(): string[];
   /** Lines of its access log so far. */
   readonly records: string[];
+  /** What its admin interface answers to GET, as JSON. */
+  ask(path: string): Promise<unknown>;
 }
 
 export async function startEnvoy(): Promise<RunningEnvoy> {
@@ -45,7 +47,7 @@ export async function startEnvoy(): Promise<RunningEnvoy> {
     limits: { maxPartBytes: 1 },
   });
   const config = join(folder, 'envoy.json');
-  writeFileSync(config, JSON.stringify(bootstrap(ads.target.replace('unix:', ''))));
+  writeFileSync(config, JSON.stringify(bootstrap(ads.target.replace('unix:', ''), join(folder, 'admin.sock'))));
   const child = spawn(
     program,
     [
@@ -70,6 +72,7 @@ export async function startEnvoy(): Promise<RunningEnvoy> {
   return {
     records,
     rejected: () => refusals(ads),
+    ask: (path) => getJson(join(folder, 'admin.sock'), path),
     hold: async (resources, origin = 0) => {
       const wanted = new Map(
         [...resources].flatMap(({ resource: r }) =>
@@ -136,12 +139,27 @@ function local(
   );
 }
 
-function bootstrap(socket: string): object {
+function getJson(socketPath: string, path: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const request = requestHttp({ socketPath, path }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (part) => {
+        text += part;
+      });
+      response.on('end', () => resolve(JSON.parse(text)));
+    });
+    request.on('error', reject).end();
+  });
+}
+
+function bootstrap(socket: string, admin: string): object {
   const source = { ads: {}, resource_api_version: 'V3' };
   const options = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
   return {
     node: { id: 'node', cluster: 'weft' },
     bootstrap_extensions: [internalListeners],
+    admin: { address: { pipe: { path: admin } } },
     layered_runtime: { layers: [{ name: 'weft', static_layer: envoyRuntime }] },
     dynamic_resources: {
       ads_config: {

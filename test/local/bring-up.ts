@@ -14,6 +14,8 @@ export interface BringUpOptions {
   readonly name: string;
   readonly nodes?: number;
   readonly progress: Progress;
+  /** False: without the demo. */
+  readonly demo?: boolean;
 }
 
 export async function bringUp(options: BringUpOptions): Promise<Cluster> {
@@ -22,6 +24,7 @@ export async function bringUp(options: BringUpOptions): Promise<Cluster> {
   const cluster = await startCluster(options);
   await progress.step('Weft', ({ waitingFor }) => installWeft(cluster, waitingFor));
   await progress.step('cluster DNS', ({ waitingFor }) => installDns(cluster, waitingFor));
+  if (options.demo === false) return cluster;
   await progress.step('demo', ({ waitingFor }) => installDemo(cluster, waitingFor));
   return cluster;
 }

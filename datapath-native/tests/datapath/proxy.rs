@@ -430,6 +430,27 @@ fn a_service_with_routes_is_envoys_to_serve_and_policies_are_about_the_backend_i
     exchange(&mut held, "after a change of policies").expect("it lives");
 }
 
+#[test]
+fn a_pod_that_is_its_own_backend_is_answered_and_sees_the_proxys_address() {
+    require_root!();
+    let mut c = Cluster::new(1);
+    let pod = c.nodes[0].pod(4, SERVER_SET, SERVER);
+    let frontends = routed(&c.nodes[0]);
+    let programs = &c.nodes[0].programs;
+    programs.policy_proxy(SERVER_SET, SERVER, INGRESS, 8080, RULE, 20_001);
+    for (slot, own, frontend) in [(5, pod.v4, frontends[0]), (6, pod.v6, frontends[1])] {
+        let proxy = c.nodes[0].proxy_pod(slot);
+        let seen_as = if own.is_ipv4() { proxy.v4 } else { proxy.v6 };
+        serve_tcp(&pod.ns, own, 8080);
+        let routing = serve(&proxy.ns, 20_003, CLIENT_SIDE, Some(SocketAddr::new(own, 8080)));
+        let authorizing = serve_proxy(&proxy.ns, 20_001, SERVER_SIDE);
+        for _ in 0..3 {
+            assert_eq!(ask_tcp(&pod.ns, frontend, 80).expect("itself"), seen_as.to_string());
+        }
+        assert_eq!([seen(&routing), seen(&authorizing)], [3, 3], "its rules count for itself too");
+    }
+}
+
 const MARK_PROXY: u32 = 0x7752_6670;
 
 /// Pod C runs Envoy.
@@ -466,6 +487,14 @@ pub fn handed_over(w: &mut World) {
     w.expect("in the client's own name", at_a, &tcp(a, 61_000, b, 80, ACK), DROPPED, "INVALID");
     w.expect("a reserved port", at_a, &tcp(a, 61_001, b, 80, SYN), DROPPED, "PROXY_PORT");
     w.expect("not TCP", at_proxy, &udp(a, 61_000, b, 80), DROPPED, "SPOOFED");
+
+    let (c, itself) = (w.at.c, tcp(b, 61_000, b, 80, SYN));
+    let out = w.expect("to its own client", at_proxy, &with_stage(itself, 2), REDIRECT, "FROM_PROXY");
+    assert_eq!(out.frame, tcp(c, 61_000, b, 80, SYN).with_ttl(63).with_macs(POD_MAC, HOST_MAC));
+    let answer = tcp(b, 80, c, 61_000, SYN | ACK);
+    let out = w.expect("which answers", Hook::FromPod(B), &answer, REDIRECT, "ESTABLISHED");
+    assert_eq!(out.frame, tcp(b, 80, b, 61_000, SYN | ACK).with_macs(POD_MAC, HOST_MAC));
+    w.expect("a port of no Envoy", Hook::FromPod(B), &tcp(b, 80, c, 60_000, ACK), DROPPED, "INVALID");
 
     let other_node = tcp(w.at.node2, 4000, b, 80, SYN);
     let out = w.expect("by the stack", Hook::ToPod(B, UNDERLAY), &other_node, REDIRECT, "PROXIED");

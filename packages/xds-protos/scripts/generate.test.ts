@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inflateRawSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { generateProtos } from './generate.ts';
 
@@ -29,6 +30,18 @@ describe('generateProtos', () => {
     rmSync(join(folder, 'proto', 'shop', 'b.proto'));
     expect(generate()).toBe(true);
     expect([existsSync(generated('a.ts')), existsSync(generated('b.ts'))]).toEqual([true, false]);
+  }, 60_000);
+
+  test('descriptors come along where they are asked for', () => {
+    proto('a.proto', 'message A { string words = 1; }');
+    generate();
+    const file = join(folder, 'gen', 'descriptors.ts');
+    expect(existsSync(file)).toBe(false);
+    const asked = { protoDir: join(folder, 'proto'), include: ['./'], outDir: join(folder, 'gen'), descriptors: true };
+    expect(generateProtos(asked)).toBe(true);
+    const [, base64 = ''] = /'([^']+)'/.exec(readFileSync(file, 'utf8')) ?? [];
+    expect(inflateRawSync(Buffer.from(base64, 'base64')).includes('words')).toBe(true);
+    expect(generateProtos(asked)).toBe(false);
   }, 60_000);
 
   test('a proto that is wrong or imports what is missing is named', () => {

@@ -10,6 +10,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { deflateRawSync } from 'node:zlib';
 import { type ProtoTree, readProtoTree } from './proto-tree.ts';
 
 export interface GenerateOptions {
@@ -19,6 +20,8 @@ export interface GenerateOptions {
   readonly include: readonly string[];
   /** Where the TypeScript goes; whatever else is in it is deleted. */
   readonly outDir: string;
+  /** Also writes `descriptors.ts`, for who prints messages of any of the types. */
+  readonly descriptors?: boolean;
 }
 
 /** What Envoy's types are generated from; everything that these import comes along. */
@@ -74,28 +77,43 @@ const require = createRequire(import.meta.url);
  * @returns whether anything had to be generated
  * @throws Error with buf's own words when a proto file is wrong
  */
-export function generateProtos({ protoDir, include, outDir }: GenerateOptions): boolean {
+export function generateProtos({ protoDir, include, outDir, descriptors = false }: GenerateOptions): boolean {
   const tree = readProtoTree(typeof protoDir === 'string' ? [protoDir] : protoDir, include);
-  const stamp = fingerprint(tree);
+  const stamp = fingerprint(tree, descriptors);
   const stampFile = join(outDir, STAMP);
   if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return false;
 
   rmSync(stampFile, { force: true });
   const scratch = mkdtempSync(join(tmpdir(), 'weft-protos-'));
   try {
-    runBuf(writeTree(join(scratch, 'protos'), tree), outDir, join(scratch, 'cache'));
+    const protos = writeTree(join(scratch, 'protos'), tree);
+    runBuf(generateArguments(outDir), protos, join(scratch, 'cache'));
+    prune(outDir, tree);
+    if (descriptors) {
+      const file = join(scratch, 'descriptors.binpb');
+      runBuf(
+        ['build', '--as-file-descriptor-set', '--exclude-source-info', '--output', file],
+        protos,
+        join(scratch, 'cache'),
+      );
+      writeFileSync(join(outDir, 'descriptors.ts'), descriptorsModule(readFileSync(file)));
+    }
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
-  prune(outDir, tree);
   writeFileSync(stampFile, stamp);
   return true;
 }
 
-function fingerprint(tree: ProtoTree): string {
+function descriptorsModule(set: Buffer): string {
+  const base64 = deflateRawSync(set, { level: 9 }).toString('base64');
+  return `/** google.protobuf.FileDescriptorSet of all that is in this folder: deflated (raw), base64. */\nexport const descriptors =\n  '${base64}';\n`;
+}
+
+function fingerprint(tree: ProtoTree, descriptors: boolean): string {
   const hash = createHash('sha256');
   const tools = ['@bufbuild/buf', 'ts-proto'].map((name) => packageOf(name).version);
-  hash.update(JSON.stringify([tools, TS_PROTO_OPTIONS, ...tree]));
+  hash.update(JSON.stringify([tools, TS_PROTO_OPTIONS, descriptors, ...tree]));
   return hash.digest('hex');
 }
 
@@ -114,7 +132,7 @@ function writeTree(folder: string, tree: ProtoTree): string {
   return folder;
 }
 
-function runBuf(protos: string, outDir: string, cache: string): void {
+function generateArguments(outDir: string): string[] {
   const plugin = join(packageOf('ts-proto').folder, 'protoc-gen-ts_proto');
   const template = {
     version: 'v2',
@@ -129,15 +147,19 @@ function runBuf(protos: string, outDir: string, cache: string): void {
       },
     ],
   };
+  return ['generate', '--template', JSON.stringify(template)];
+}
+
+function runBuf([command = '', ...options]: readonly string[], protos: string, cache: string): void {
   const buf = join(packageOf('@bufbuild/buf').folder, 'bin', 'buf');
-  const run = spawnSync(process.execPath, [buf, 'generate', '--template', JSON.stringify(template), protos], {
+  const run = spawnSync(process.execPath, [buf, command, ...options, protos], {
     encoding: 'utf8',
     cwd: protos,
     env: { ...process.env, BUF_CACHE_DIR: cache },
   });
   if (run.status !== 0) {
     const why = run.error?.message ?? `${run.stdout}${run.stderr}`.trim();
-    throw new Error(`buf generate failed: ${why}`);
+    throw new Error(`buf ${command} failed: ${why}`);
   }
 }
 
@@ -161,7 +183,7 @@ function envoyRoots(): string[] {
 function main(args: readonly string[]): void {
   const packages = join(import.meta.dirname, '..', '..');
   const targets: GenerateOptions[] = [
-    { protoDir: envoyRoots(), include: ENVOY_PROTOS, outDir: join(packages, 'xds-protos', 'gen') },
+    { protoDir: envoyRoots(), include: ENVOY_PROTOS, outDir: join(packages, 'xds-protos', 'gen'), descriptors: true },
   ];
   if (args.includes('--all')) {
     const nodeApi = join(packages, 'node-api');
