@@ -21,7 +21,7 @@ const SENTENCES: ReadonlyMap<string, string> = new Map([
   ['overload', 'Envoy had too much to do'],
   ['timeout', 'it took too long, so Envoy gave it up'],
   ['client-gone', 'the client ended the connection before the answer was complete'],
-  ['no-route', "Envoy had no rules for the request (yet): this is a fault of Weft's, not of the request"],
+  ['no-route', "no rule of the Service's routes matches the request: Envoy answered 404"],
 ]);
 
 export function explainReason(reason: string): string | undefined {

@@ -265,3 +265,11 @@ test('a connection has neither status nor path nor method', () => {
 test.each(['', '6xx', '99', '500-400', 'abc', '4x'])('"%s" is no status', (text) => {
   expect(() => statusRange(text)).toThrow('write 403, 4xx or 500-504');
 });
+
+test.each([
+  ['HTTPRoute/shop/api#1', { policy: 'HTTPRoute/shop/api', direction: 'egress', index: 1, deny: false }],
+  ['L7Route/shop/api#testers', { policy: 'L7Route/shop/api#testers', direction: 'egress', index: 0, deny: false }],
+  ['Other/shop/api#1', undefined],
+])('the rule of a route: %s', (route, rule) => {
+  expect(ruleOf(route)).toEqual(rule);
+});

@@ -120,8 +120,14 @@ function decide({ route, listener, time }: RequestRecord, names: FlowNames) {
   return { direction, decision } as const;
 }
 
-/** "CiliumNetworkPolicy/shop/api#ingress[0]" */
+/** "CiliumNetworkPolicy/shop/api#ingress[0]", or "HTTPRoute/shop/api#0" (the index or the name of a rule): at the client's node. */
 export function ruleOf(route: string): RuleName | undefined {
+  const [, object, rule] = /^((?:HTTPRoute|GRPCRoute|L7Route)\/[^#]+)#(.{1,253})$/.exec(route) ?? [];
+  if (object !== undefined && rule !== undefined) {
+    const numbered = /^\d{1,9}$/.test(rule);
+    const policy = numbered ? object : `${object}#${rule}`;
+    return { policy, direction: 'egress', index: numbered ? Number(rule) : 0, deny: false };
+  }
   const [, policy, direction, index] = /^([^#]+)#(ingress|egress)\[(\d{1,9})\]$/.exec(route) ?? [];
   if (policy === undefined || (direction !== 'ingress' && direction !== 'egress')) return undefined;
   return { policy, direction, index: Number(index), deny: false };
