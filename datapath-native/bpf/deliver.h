@@ -90,14 +90,14 @@ static __always_inline int meets_itself(const struct packet *p)
 static __always_inline int speak_as_proxy(struct __sk_buff *skb, struct packet *p)
 {
 	struct weft_pod *pod = pod_of(p->slot);
-	struct weft_addr own;
+	const struct weft_addr *own;
 
 	if (!pod)
 		return REASON_UNKNOWN_POD;
-	own = p->family == 4 ? pod->ipv4 : pod->ipv6;
-	if (addr_is_zero(&own))
+	own = p->family == 4 ? &pod->ipv4 : &pod->ipv6;
+	if (addr_is_zero(own))
 		return REASON_UNSUPPORTED;
-	return translate_end(skb, p, 1, &own, p->sport);
+	return translate_end(skb, p, 1, own, p->sport);
 }
 
 /* Nobody else may send to a proxy's own address, so that this can only be such an answer. */

@@ -9,7 +9,7 @@
 #define NOT_ESTABLISHED (-100)
 
 /* The verdict changed to a denial: cuts the connection. */
-__noinline int cut(struct __sk_buff *skb, struct packet *p, struct weft_conn *conn, int reason)
+static __always_inline int cut(struct __sk_buff *skb, struct packet *p, struct weft_conn *conn, int reason)
 {
 	if (!p || !conn)
 		return TC_ACT_SHOT;

@@ -59,7 +59,6 @@ SEC("tcx/ingress")
 int weft_from_pod(struct __sk_buff *skb)
 {
 	struct packet p = {.hook = HOOK_FROM_POD, .dir = DIR_EGRESS, .slot = SLOT_NONE};
-	struct weft_addr own;
 	struct weft_pod *pod;
 	int reason, verdict;
 
@@ -87,10 +86,8 @@ int weft_from_pod(struct __sk_buff *skb)
 		return pass(skb);
 	if (!reason && addr_is_multicast(&p.dst))
 		reason = REASON_UNSUPPORTED;
-	if (!reason && answers_itself(&p)) {
-		own = p.src;
-		reason = translate_end(skb, &p, 0, &own, p.dport);
-	}
+	if (!reason && answers_itself(&p))
+		reason = translate_end(skb, &p, 0, &p.src, p.dport);
 	if (reason)
 		return drop(skb, &p, 0, reason);
 	if (is_icmp_error(&p))
