@@ -30,17 +30,17 @@ const broken: readonly { readonly policy: object; readonly name: string; readonl
   },
   { name: 'not-even-a-list', policy: cnp('not-even-a-list', { ...api, ingress: 'everyone' }), says: /ingress/ },
   {
-    name: 'http',
-    policy: cnp('http', {
+    name: 'http-expression',
+    policy: cnp('http-expression', {
       ...api,
       ingress: [
         {
           fromEndpoints: fromFrontend,
-          toPorts: [{ ports: [{ port: '80', protocol: 'TCP' }], rules: { http: [{ method: 'GET' }] } }],
+          toPorts: [{ ports: [{ port: '80', protocol: 'TCP' }], rules: { http: [{ path: '/api/(' }] } }],
         },
       ],
     }),
-    says: /http/i,
+    says: /http\[0\]\.path/,
   },
 ];
 
