@@ -382,7 +382,7 @@ mod tests {
 
     #[test]
     #[ignore = "a measurement: cargo test --release record -- --ignored --nocapture"]
-    fn records_that_a_core_decodes() {
+    fn measure_records_that_a_core_decodes() {
         let started = Instant::now();
         let count = 1_000_000_u32;
         let mut bytes = 0;
