@@ -14,8 +14,6 @@ import { listenerName, listenerOfName, PREFIX, wantsEnvoy } from './resources.ts
 import { type EnvoyStatus, statusOf } from './status.ts';
 import { SupervisorServer } from './supervisor.ts';
 
-/** Group of Envoy's processes. */
-export const ENVOY_GROUP = 1337;
 /** The longest that rows wait for a listener, ms. */
 const PATIENCE_MS = 2_000;
 /** What is gone stays in Envoy this long: packets under way may still find it, ms. */

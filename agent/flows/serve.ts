@@ -1,10 +1,7 @@
 import { join } from 'node:path';
 import { serveRecords } from 'bpf-loader-napi';
-import { makeSocketDirectory } from '../lib/unix-socket.ts';
+import { ENVOY_GROUP, makeSocketDirectory } from '../lib/unix-socket.ts';
 import type { FlowLog } from './log.ts';
-
-/** Of Envoy and what stands beside it in its pod. */
-const ENVOY_GROUP = 1337;
 
 /** Takes the records of requests that Envoy's supervisor forwards. @throws Error with a sentence */
 export function serveRequests(envoyDir: string, flows: FlowLog): { stop(): void } {

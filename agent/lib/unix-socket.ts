@@ -1,5 +1,8 @@
 import { chmodSync, chownSync, mkdirSync, rmSync } from 'node:fs';
 
+/** Group of Envoy's processes, and of what stands beside it in its pod. */
+export const ENVOY_GROUP = 1337;
+
 /** A directory for sockets that a group may use; others do not even get in. */
 export function makeSocketDirectory(path: string, group: number): void {
   mkdirSync(path, { recursive: true, mode: 0o750 });
