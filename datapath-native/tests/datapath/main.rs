@@ -17,6 +17,7 @@ mod proxy;
 mod run;
 mod services;
 mod sockets;
+mod standin;
 mod talk;
 mod traffic;
 mod world;
